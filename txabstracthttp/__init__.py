@@ -1,0 +1,25 @@
+"""An abstract HTTP server for Twisted, in the shape of Qt's QAbstractHttpServer."""
+
+from __future__ import annotations
+
+__all__ = [
+    "AbstractHttpServer",
+    "AlreadyAnswered",
+    "Http2Configuration",
+    "HttpHeaders",
+    "HttpRequest",
+    "HttpServerConfiguration",
+    "HttpServerService",
+    "HttpSocket",
+    "Signal",
+    "WebSocketClosed",
+]
+
+from .configuration import Http2Configuration, HttpServerConfiguration
+from .errors import AlreadyAnswered, WebSocketClosed
+from .headers import HttpHeaders
+from .httpsocket import HttpSocket
+from .request import HttpRequest
+from .server import AbstractHttpServer
+from .service import HttpServerService
+from .signals import Signal

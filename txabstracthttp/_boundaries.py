@@ -1,0 +1,89 @@
+"""The seams of the house, as typing Protocols: no logic, so that every floor may import them."""
+
+from __future__ import annotations
+
+__all__ = ["ExchangeLink", "Wire"]
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from ._events import Event, FieldPairs, Fields
+from .configuration import HttpServerConfiguration
+
+
+class Wire(Protocol):
+    """RFC 9112 or RFC 9113 below, RFC 9110 above.  It performs no input or output.
+
+    Three beats: give it what arrived (`receiveData`), act on the events it returns, and send what it then
+    has to say (`dataToSend`).  After an exchange has ended on both sides, call ``receiveData(b"")``: a wire
+    that serves one exchange at a time keeps what was sent ahead.
+    """
+
+    configuration: HttpServerConfiguration
+
+    @property
+    def unread(self) -> bytes:
+        """What arrived and was not looked at yet."""
+
+    @property
+    def queued(self) -> int:
+        """How many octets `dataToSend` would give."""
+
+    @property
+    def finished(self) -> bool:
+        """Nothing more will be read or said: the connection may close."""
+
+    def receiveData(self, data: bytes) -> Sequence[Event]:
+        """Octets arrived: what do they mean?"""
+
+    def receiveEnd(self) -> Sequence[Event]:
+        """The peer will send nothing more."""
+
+    def sendInformational(self, streamId: int, status: int, fields: Fields) -> None:
+        """An interim response (RFC 9110 section 15.2)."""
+
+    def sendResponse(
+        self, streamId: int, status: int, fields: FieldPairs, length: int | None, body: bytes
+    ) -> None:
+        """A whole response at once; `length` None: it has no content, not even an empty one."""
+
+    def sendHead(
+        self, streamId: int, status: int, fields: FieldPairs, length: int | None, hasBody: bool
+    ) -> None:
+        """The head of a response whose content follows; `length` None: only its end will tell."""
+
+    def sendBody(self, streamId: int, data: bytes) -> None:
+        """A piece of content."""
+
+    def sendEnd(self, streamId: int, trailers: Fields) -> None:
+        """The content is complete."""
+
+    def drain(self) -> None:
+        """Take on nothing new: the exchange that runs is the last."""
+
+    def dataToSend(self) -> bytes:
+        """What must be written to the peer now; the wire forgets it."""
+
+
+class ExchangeLink(Protocol):
+    """What one exchange needs of its connection."""
+
+    @property
+    def wire(self) -> Wire:
+        """Where the response goes."""
+
+    @property
+    def serverField(self) -> bytes:
+        """The value of the Server field; empty for none."""
+
+    def responseFinished(self, socket: Any) -> None:
+        """The wire was told the end of the response of `socket`."""
+
+    def closeAfterwards(self) -> None:
+        """Close the connection behind the response that is in progress."""
+
+    def hangUp(self, socket: Any) -> None:
+        """The application wants to give no answer at all."""
+
+    def abort(self) -> None:
+        """Drop the connection now."""

@@ -1,0 +1,75 @@
+"""The ports of one server: in which order, and until when."""
+
+from __future__ import annotations
+
+__all__ = ["ListeningPort", "PortRegistry"]
+
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.interfaces import IAddress, IListeningPort
+from zope.interface import implementer
+
+
+@implementer(IListeningPort)
+class ListeningPort:
+    """A port that is listed by its server from when it listens until it is stopped.
+
+    It remembers its address, which Twisted's own forget when they stop.
+    """
+
+    def __init__(self, registry: PortRegistry, place: int, port: IListeningPort) -> None:
+        self._registry = registry
+        self._place = place
+        self._port = port
+        self._host = port.getHost()
+
+    def startListening(self) -> None:
+        """Listen again, after a stop.
+
+        :raises CannotListenError: the address is taken.
+        """
+        self._port.startListening()
+        self._host = self._port.getHost()
+        self._registry.add(self._place, self)
+
+    def stopListening(self) -> Deferred[None]:
+        """Stop to listen; connections that are open stay so."""
+        self._registry.remove(self._place)
+        return self._port.stopListening() or succeed(None)
+
+    def getHost(self) -> IAddress:
+        """The address that it listens on, or did."""
+        return self._host
+
+    def __repr__(self) -> str:
+        return f"<ListeningPort {self._host}>"
+
+
+class PortRegistry:
+    """Ports in the order in which they were asked for, however long each took to listen."""
+
+    def __init__(self) -> None:
+        self._places = 0
+        self._ports: dict[int, ListeningPort] = {}
+
+    def reserve(self) -> int:
+        """The next place in the order."""
+        self._places += 1
+        return self._places
+
+    def listed(self, place: int, port: IListeningPort) -> ListeningPort:
+        """List `port`, which listens, at `place`."""
+        listed = ListeningPort(self, place, port)
+        self.add(place, listed)
+        return listed
+
+    def add(self, place: int, port: ListeningPort) -> None:
+        """List `port` at `place`."""
+        self._ports[place] = port
+
+    def remove(self, place: int) -> None:
+        """List it no more."""
+        self._ports.pop(place, None)
+
+    def ports(self) -> list[ListeningPort]:
+        """Those that listen, the newest last."""
+        return [self._ports[place] for place in sorted(self._ports)]

@@ -1,0 +1,126 @@
+"""The part of a server that its connections see: who is there, what is allowed, and who handles what."""
+
+from __future__ import annotations
+
+__all__ = ["Site"]
+
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.defer import CancelledError, DeferredList
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from ._admission import Admission
+from ._awaitables import asDeferred, isAwaitable
+from ._connection import HttpConnection
+from .configuration import HttpServerConfiguration
+from .httpsocket import HttpSocket
+from .records import ExchangeRecord
+from .request import ConnectionInfo, HttpRequest
+from .signals import Signal
+
+_log = Logger()
+
+
+class Site:
+    """Fills `txabstracthttp._connection.Site`.
+
+    It is an object of its own so that a subclass of the server can give its members any name it likes.
+    """
+
+    clock: IReactorTime
+
+    def __init__(
+        self,
+        handle: Callable[[HttpRequest, HttpSocket], Any],
+        missingHandler: Signal,
+        exchangeFinished: Signal,
+        configuration: HttpServerConfiguration,
+    ) -> None:
+        self._handle = handle
+        self._missingHandler = missingHandler
+        self._exchangeFinished = exchangeFinished
+        self.connections: set[HttpConnection] = set()
+        self.admission = Admission(configuration, lambda: self.clock.seconds())  # noqa: PLW0108  # it comes later
+        self.emptied: Callable[[], None] | None = None
+        self.configure(configuration)
+
+    def configure(self, configuration: HttpServerConfiguration) -> None:
+        """Apply `configuration`, to connections that are open too."""
+        self.configuration = configuration
+        self.serverField = configuration.serverHeader.encode("latin-1")
+        self.admission.configure(configuration)
+        for connection in self.connections:
+            connection.wire.configuration = configuration
+
+    # Connections:
+
+    def connectionOpened(self, connection: HttpConnection) -> None:
+        """One more."""
+        self.connections.add(connection)
+
+    def connectionClosed(self, connection: HttpConnection) -> None:
+        """One less."""
+        self.connections.discard(connection)
+        if self.emptied is not None and not self.connections:
+            self.emptied()
+
+    def exchangeFinished(
+        self, info: ConnectionInfo, request: HttpRequest | None, status: int, size: int
+    ) -> None:
+        """Tell those who want to know that a response is out."""
+        if self._exchangeFinished.isConnected:
+            self._exchangeFinished.emit(ExchangeRecord(info.remoteAddress, request, status, size))
+
+    # Requests:
+
+    def dispatch(self, request: HttpRequest, socket: HttpSocket) -> None:
+        """Have a request handled, and see to it that it is answered."""
+        try:
+            if request.upgrade and request.isWebSocketUpgrade:
+                # Nobody can take a WebSocket yet, so the request is missing its handler.
+                result: Any = False
+            else:
+                result = self._handle(request, socket)
+        except Exception:
+            return self._failed(Failure(), request, socket)
+        if result is not True:
+            self._conclude(result, request, socket)
+
+    def _conclude(self, result: object, request: HttpRequest, socket: HttpSocket) -> None:
+        """Anything a handler may return but True."""
+        if result is False:
+            self._missing(request, socket)
+        elif isAwaitable(result):
+            socket.handling = asDeferred(result)
+            socket.handling.addCallback(self._settled, request, socket)
+            socket.handling.addErrback(self._failed, request, socket)
+        elif result is not None or not socket.isClaimed:
+            raise_ = TypeError(f"handleRequest() returned {result!r} for {request!r}, not True or False")
+            self._failed(Failure(raise_), request, socket)
+
+    def _settled(self, result: object, request: HttpRequest, socket: HttpSocket) -> None:
+        socket.handling = None
+        if result is not True:
+            self._conclude(result, request, socket)
+
+    def _failed(self, failure: Failure, request: HttpRequest, socket: HttpSocket) -> None:
+        """500 if nothing was sent.  That a handler was cancelled is news to nobody."""
+        socket.handling = None
+        if failure.check(CancelledError) and socket.isAnswered:
+            return
+        _log.failure("{request!r} could not be handled", failure, request=request)
+        socket.fail()
+
+    def _missing(self, request: HttpRequest, socket: HttpSocket) -> None:
+        answers = self._missingHandler.emit(request, socket)
+        if answers:
+            DeferredList(answers).addCallback(lambda _: self._notFound(socket))
+        else:
+            self._notFound(socket)
+
+    def _notFound(self, socket: HttpSocket) -> None:
+        if not socket.isClaimed:
+            socket.refuse(404)

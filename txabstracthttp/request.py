@@ -1,0 +1,197 @@
+"""One request, as an application sees it: the same on every version of HTTP."""
+
+from __future__ import annotations
+
+__all__ = ["ConnectionInfo", "HttpQuery", "HttpRequest"]
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote_plus, unquote_to_bytes
+
+from twisted.internet.interfaces import IAddress
+
+from ._events import Fields, Head
+from .headers import HttpHeaders
+from .wire.target import splitTarget
+
+if TYPE_CHECKING:
+    from hyperlink import DecodedURL
+
+
+class ConnectionInfo:
+    """What all requests of one connection have in common."""
+
+    __slots__ = ("isSecure", "localAddress", "peerCertificate", "remoteAddress")
+
+    def __init__(self, remoteAddress: IAddress, localAddress: IAddress, isSecure: bool) -> None:
+        self.remoteAddress = remoteAddress
+        self.localAddress = localAddress
+        self.isSecure = isSecure
+        self.peerCertificate: Any = None
+
+
+class HttpRequest(Head):
+    """One request (Qt's QHttpServerRequest).  It may be kept for as long as you like.
+
+    :ivar method: as received, for example ``"GET"``; methods are case-sensitive (RFC 9110 section 9.1).
+    :ivar target: the request target, as received (RFC 9112 section 3.2).
+    :ivar version: ``"1.0"``, ``"1.1"`` or ``"2"``.
+    :ivar connection: what it has in common with the others that came by the same connection.
+    """
+
+    __slots__ = ("_body", "_headers", "_path", "_query", "_trailers", "connection")
+
+    _body: bytes
+    _headers: HttpHeaders
+    _path: str
+    _query: HttpQuery
+    _trailers: Fields
+    connection: ConnectionInfo
+
+    @property
+    def body(self) -> bytes:
+        """The content, whole; empty if there is none."""
+        try:
+            return self._body
+        except AttributeError:
+            return b""
+
+    def complete(self, body: bytes, trailers: Fields) -> None:
+        """The content is there; called by the connection, before any handler sees the request."""
+        self._body = body
+        self._trailers = trailers
+
+    @property
+    def trailers(self) -> HttpHeaders:
+        """The trailer section behind the content (RFC 9110 section 6.5); empty if there is none."""
+        try:
+            return HttpHeaders.fromWire(self._trailers)
+        except AttributeError:
+            return HttpHeaders.fromWire([])
+
+    @property
+    def headers(self) -> HttpHeaders:
+        """The header section; it cannot be changed."""
+        try:
+            return self._headers
+        except AttributeError:
+            self._headers = HttpHeaders.fromWire(self.fields)
+            return self._headers
+
+    def value(self, name: str) -> str:
+        """All values of the header field `name`, joined with ``", "``; ``""`` if there is none."""
+        return self.headers.combined(name)
+
+    @property
+    def path(self) -> str:
+        """The path, percent-decoded once, as UTF-8.
+
+        A malformed ``%`` stays as it is, and octets that are no UTF-8 become U+FFFD.  Dot segments are not
+        resolved.  ``"*"`` for ``OPTIONS *``, ``""`` for CONNECT.
+        """
+        try:
+            return self._path
+        except AttributeError:
+            path = splitTarget(self.method, self.target)[1].partition(b"?")[0]
+            self._path = (unquote_to_bytes(path) if b"%" in path else path).decode("utf-8", "replace")
+            return self._path
+
+    @property
+    def query(self) -> HttpQuery:
+        """The parameters behind the path, decoded; ``+`` is a space."""
+        try:
+            return self._query
+        except AttributeError:
+            text = splitTarget(self.method, self.target)[1].partition(b"?")[2].decode("ascii")
+            self._query = HttpQuery(text)
+            return self._query
+
+    @property
+    def url(self) -> DecodedURL:
+        """The absolute URL that was asked for, of the scheme and the host that the peer used."""
+        # Imported here, because few handlers ask and it costs start-up time.
+        from hyperlink import URL, DecodedURL
+
+        scheme = "https" if self.isSecure else "http"
+        path = splitTarget(self.method, self.target)[1].decode("ascii")
+        if not path.startswith("/"):
+            path = ""
+        return DecodedURL(URL.from_text(f"{scheme}://{self.authority.decode('ascii')}{path}"), lazy=True)
+
+    @property
+    def remoteAddress(self) -> IAddress:
+        """Who asks: an `IPv4Address`, `IPv6Address` or `UNIXAddress`; IPv4 is always IPv4."""
+        return self.connection.remoteAddress
+
+    @property
+    def localAddress(self) -> IAddress:
+        """The end of the connection that the request came in by."""
+        return self.connection.localAddress
+
+    @property
+    def isSecure(self) -> bool:
+        """Whether the request came through TLS."""
+        return self.connection.isSecure
+
+    @property
+    def peerCertificate(self) -> Any:
+        """The peer's certificate in mutual TLS, a `twisted.internet.ssl.Certificate`; else None."""
+        return self.connection.peerCertificate
+
+    @property
+    def isWebSocketUpgrade(self) -> bool:
+        """Whether the peer asks to continue with WebSocket (RFC 6455 section 4.1)."""
+        if not self.upgrade or self.method == "CONNECT":
+            return False
+        protocols = self.value("Upgrade").lower().split(",")
+        return any(protocol.strip() == "websocket" for protocol in protocols)
+
+    def __repr__(self) -> str:
+        return f"<HttpRequest {self.method} {self.target.decode('ascii')} HTTP/{self.version}>"
+
+
+class HttpQuery:
+    """The parameters of a query: ordered, each name as often as it was given (Qt's QUrlQuery).
+
+    Decoded from ``name=value&name=value``, with ``+`` for a space.  Octets that are no UTF-8 become U+FFFD.
+    """
+
+    __slots__ = ("_items",)
+
+    def __init__(self, text: str) -> None:
+        """
+        :param text: what stands behind the ``?``, still encoded.
+        """
+        parts = [part.partition("=") for part in text.split("&") if part]
+        self._items = [(unquote_plus(name), unquote_plus(value)) for name, _, value in parts]
+
+    def __getitem__(self, name: str) -> str:
+        """The first value of `name`; `KeyError` if there is none."""
+        for each, value in self._items:
+            if each == name:
+                return value
+        raise KeyError(name)
+
+    def get(self, name: str, default: str | None = None) -> str | None:
+        """The first value of `name`, else `default`."""
+        return next((value for each, value in self._items if each == name), default)
+
+    def getAll(self, name: str) -> list[str]:
+        """Every value of `name`, in order."""
+        return [value for each, value in self._items if each == name]
+
+    def items(self) -> list[tuple[str, str]]:
+        """Every parameter, in order."""
+        return list(self._items)
+
+    def __contains__(self, name: object) -> bool:
+        return any(each == name for each, _ in self._items)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter([name for name, _ in self._items])
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __repr__(self) -> str:
+        return f"HttpQuery({self._items!r})"

@@ -1,0 +1,151 @@
+"""Field sections (RFC 9112 section 5) read by llhttp: the header section of a request, and trailers.
+
+llhttp is strict about the grammar but has no limits of its own, and it delivers whatever it is given; so
+only whole lines are given to it, never past the end of one section, and the counting is done here.
+"""
+
+from __future__ import annotations
+
+__all__ = ["FieldSection"]
+
+from functools import lru_cache
+
+from httptools import (
+    HttpParserError,
+    HttpParserInvalidMethodError,
+    HttpParserUpgrade,
+    HttpRequestParser,
+)
+
+from .._events import Fields
+from ..configuration import HttpServerConfiguration
+from ..errors import HttpError
+
+#: The fields that decide how a message is framed and what becomes of its connection.
+FRAMING = frozenset((b"host", b"content-length", b"transfer-encoding", b"connection", b"expect", b"upgrade"))
+
+#: What a trailer section must not carry (RFC 9110 section 6.5.1): framing, routing, credentials.
+FORBIDDEN_TRAILERS = FRAMING | {
+    b"authorization",
+    b"content-encoding",
+    b"content-range",
+    b"content-type",
+    b"cookie",
+    b"te",
+    b"trailer",
+}
+
+#: Octets a field line may spend on white space and its line end, on average, before it counts as an attack.
+LINE_OVERHEAD = 64
+
+
+@lru_cache(maxsize=64)
+def rawLimit(total: int | None, field: int | None, count: int | None) -> int | None:
+    """What a field section may take on the wire, with its white space and line ends; None is no limit."""
+    bounds = [] if total is None else [total]
+    if field is not None and count is not None:
+        bounds.append(field * count)
+    if not bounds:
+        return None
+    return min(bounds) + LINE_OVERHEAD * (128 if count is None else count + 1)
+
+
+class FieldSection:
+    """Reads one field section after the other; `fields` is the section read last.
+
+    :ivar configuration: the limits in force; may be replaced at any time.
+    :ivar framing: the fields that decide framing, as (lower-case name, value) in order.
+    :ivar complete: the empty line that ends the section was read.
+    """
+
+    __slots__ = ("_parser", "_reusable", "_size", "complete", "configuration", "fields", "framing")
+
+    def __init__(self, configuration: HttpServerConfiguration) -> None:
+        self.configuration = configuration
+        self._reusable = False
+        self.restart()
+
+    def restart(self) -> None:
+        """Forget the last section, ready for the next request line."""
+        self.fields: Fields = []
+        self.framing: Fields = []
+        self.complete = False
+        self._size = 0
+        if not self._reusable:
+            self._parser = HttpRequestParser(self)
+        self._reusable = False
+
+    def restartForTrailers(self) -> None:
+        """Ready for a section that has no request line in front of it."""
+        self.restart()
+        self._parser.feed_data(b"GET / HTTP/1.1\r\n")
+
+    def feed(self, lines: bytes) -> None:
+        """Read whole lines of the section, the first time behind the request line.
+
+        :raises HttpError: 400 for a malformed line, 501 for a method llhttp does not know, 431 over a limit.
+        """
+        try:
+            self._parser.feed_data(lines)
+        except HttpParserUpgrade:
+            # llhttp stops where another protocol could begin; so do we at the end of every section.
+            self._reusable = False
+        except HttpParserInvalidMethodError:
+            raise HttpError(501, "unknown method") from None
+        except HttpParserError as error:
+            self._checkLimits(len(lines))
+            raise HttpError(400, str(error)) from None
+        self._checkLimits(len(lines))
+
+    def _checkLimits(self, size: int) -> None:
+        limits = self.configuration
+        self._size += size
+        count = limits.maximumHeaderFieldCount
+        if count is not None and len(self.fields) > count:
+            raise HttpError(431, "too many fields")
+        # What stands on the wire is never less than what is counted, so most sections need no counting.
+        each = limits.maximumHeaderFieldSize
+        if each is not None and self._size > each:
+            self._checkEach(each)
+        total = limits.maximumTotalHeaderSize
+        if total is not None and self._size > total:
+            self._checkTotal(total)
+
+    @property
+    def rawLimit(self) -> int | None:
+        """How many octets the section may take on the wire; None is no limit."""
+        limits = self.configuration
+        return rawLimit(
+            limits.maximumTotalHeaderSize, limits.maximumHeaderFieldSize, limits.maximumHeaderFieldCount
+        )
+
+    def _checkEach(self, limit: int) -> None:
+        if any(len(name) + 1 + len(value) > limit for name, value in self.fields):
+            raise HttpError(431, "field too large")
+
+    def _checkTotal(self, limit: int) -> None:
+        if sum(len(name) + 1 + len(value) for name, value in self.fields) > limit:
+            raise HttpError(431, "field section too large")
+
+    def trailers(self) -> Fields:
+        """The section as trailers.
+
+        :raises HttpError: 400 where one of them may not be a trailer (RFC 9110 section 6.5.1).
+        """
+        if any(name.lower() in FORBIDDEN_TRAILERS for name, _ in self.fields):
+            raise HttpError(400, "forbidden trailer field")
+        return self.fields
+
+    # What llhttp calls:
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self.fields.append((name, value.rstrip()))
+        lowered = name.lower()
+        if lowered in FRAMING:
+            self.framing.append((lowered, value.rstrip()))
+
+    def on_headers_complete(self) -> None:
+        self.complete = True
+
+    def on_message_complete(self) -> None:
+        self._reusable = True
