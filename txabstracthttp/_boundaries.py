@@ -17,21 +17,18 @@ class Wire(Protocol):
     Three beats: give it what arrived (`receiveData`), act on the events it returns, and send what it then
     has to say (`dataToSend`).  After an exchange has ended on both sides, call ``receiveData(b"")``: a wire
     that serves one exchange at a time keeps what was sent ahead.
+
+    :ivar configuration: the limits in force; may be replaced at any time.
+    :ivar unread: what arrived and was not looked at yet.
+    :ivar queued: how many octets `dataToSend` would give.
+    :ivar finished: nothing more will be read or said: the connection may close.
     """
 
     configuration: HttpServerConfiguration
 
-    @property
-    def unread(self) -> bytes:
-        """What arrived and was not looked at yet."""
-
-    @property
-    def queued(self) -> int:
-        """How many octets `dataToSend` would give."""
-
-    @property
-    def finished(self) -> bool:
-        """Nothing more will be read or said: the connection may close."""
+    unread: bytes
+    queued: int
+    finished: bool
 
     def receiveData(self, data: bytes) -> Sequence[Event]:
         """Octets arrived: what do they mean?"""
@@ -66,15 +63,15 @@ class Wire(Protocol):
 
 
 class ExchangeLink(Protocol):
-    """What one exchange needs of its connection."""
+    """What one exchange needs of its connection.
 
-    @property
-    def wire(self) -> Wire:
-        """Where the response goes."""
+    :ivar wire: where the response goes.
+    :ivar serverField: the value of the Server field; empty for none.
+    """
 
-    @property
-    def serverField(self) -> bytes:
-        """The value of the Server field; empty for none."""
+    wire: Wire
+
+    serverField: bytes
 
     def responseFinished(self, socket: Any) -> None:
         """The wire was told the end of the response of `socket`."""

@@ -33,8 +33,10 @@ from ._events import BodyData, BodyEnd, Event, PeerError
 from ._outlet import outletFor
 from .configuration import HttpServerConfiguration
 from .httpsocket import HttpSocket
+from .records import ExchangeRecord
 from .request import ConnectionInfo, HttpRequest
 from .semantics import errorResponse, frameContent
+from .signals import Signal
 from .wire.http1 import Http1Wire
 
 #: What is kept of requests sent ahead before reading stops; a paused transport hides that a peer has left.
@@ -53,10 +55,14 @@ SHAKING, SERVING, LINGERING, CLOSING = range(4)
 
 
 class Site(Protocol):
-    """What a connection needs of its server."""
+    """What a connection needs of its server.
+
+    :ivar exchangeFinished: emitted with an `ExchangeRecord` when a response is out.
+    """
 
     clock: IReactorTime
     admission: Admission
+    exchangeFinished: Signal
     serverField: bytes
 
     @property
@@ -71,11 +77,6 @@ class Site(Protocol):
 
     def connectionClosed(self, connection: HttpConnection) -> None:
         """One less."""
-
-    def exchangeFinished(
-        self, info: ConnectionInfo, request: HttpRequest | None, status: int, size: int
-    ) -> None:
-        """A response is out; `request` is None where the peer sent nothing that could be called one."""
 
 
 @implementer(IHalfCloseableProtocol, IHandshakeListener, IPushProducer)
@@ -101,13 +102,10 @@ class HttpConnection(TwistedProtocol):
         self._blocked = False
         self._readPaused = False
         self._readEnded = False
+        #: The deadline for input is that of a head; else it is that of an idle connection.
+        self._headAwaited = False
         self._lingered = 0
         self._departed = 0
-
-    @property
-    def serverField(self) -> bytes:
-        """The value of the Server field; empty for none."""
-        return self._site.serverField
 
     # Coming and going:
 
@@ -120,6 +118,7 @@ class HttpConnection(TwistedProtocol):
             ISSLTransport.providedBy(transport),
         )
         self.wire = Http1Wire(site.configuration, HttpRequest)
+        self.serverField = site.serverField
         self._outlet = outletFor(transport, site.clock)
         self._deadlines = Deadlines(site.clock, self._expired)
         if isinstance(self.info.remoteAddress, IPv4Address | IPv6Address):
@@ -131,6 +130,11 @@ class HttpConnection(TwistedProtocol):
             self._deadlines.set("handshake", site.configuration.handshakeTimeout)
         else:
             self._admit()
+
+    def configure(self, configuration: HttpServerConfiguration, serverField: bytes) -> None:
+        """Other limits apply from now on."""
+        self.wire.configuration = configuration
+        self.serverField = serverField
 
     def handshakeCompleted(self) -> None:
         """TLS is up (`IHandshakeListener`)."""
@@ -144,7 +148,7 @@ class HttpConnection(TwistedProtocol):
         if status is not None:
             return self._refuse(None, status)
         self._admitted = True
-        self._deadlines.set("head", self._site.configuration.headerTimeout)
+        self._awaitInput(True)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The connection is gone; so is the exchange that waited for its answer."""
@@ -211,23 +215,26 @@ class HttpConnection(TwistedProtocol):
 
     def _settle(self) -> None:
         """Nothing more to do for now: what is waited for, and how long?"""
-        deadlines, unread = self._deadlines, len(self.wire.unread)
+        unread = len(self.wire.unread)
         if self._exchange is not None or self._incoming is not None:
-            deadlines.clear("idle")
-            deadlines.clear("head")
+            self._deadlines.clear("input")
+            self._headAwaited = False
         elif self.wire.finished:
             return self._finish()
         elif self._readEnded and not self._blocked:
             return self._endOfRequests()
-        elif unread and not self._blocked:
-            deadlines.clear("idle")
-            if "head" not in deadlines:
-                deadlines.set("head", self._site.configuration.headerTimeout)
         else:
-            deadlines.clear("head")
-            deadlines.set("idle", self._site.configuration.keepAliveTimeout)
+            self._awaitInput(unread > 0 and not self._blocked)
         if self._readPaused or unread > READ_AHEAD:
             self._pauseReading(unread > READ_AHEAD)
+
+    def _awaitInput(self, head: bool) -> None:
+        """Wait for the rest of a head, from its first octet on, or for anything at all."""
+        if not head:
+            self._deadlines.set("input", self._site.configuration.keepAliveTimeout)
+        elif not self._headAwaited:
+            self._deadlines.set("input", self._site.configuration.headerTimeout)
+        self._headAwaited = head
 
     def _pauseReading(self, pause: bool) -> None:
         if pause != self._readPaused:
@@ -299,9 +306,13 @@ class HttpConnection(TwistedProtocol):
     def responseFinished(self, socket: HttpSocket) -> None:
         """The wire has the whole response: the next request, if there is one."""
         self._exchange = None
-        self._deadlines.clear("handler")
-        self._site.exchangeFinished(self.info, socket.request, socket.status, socket.bodyBytesSent)
+        finished = self._site.exchangeFinished
+        if finished.isConnected:
+            finished.emit(
+                ExchangeRecord(self.info.remoteAddress, socket.request, socket.status, socket.bodyBytesSent)
+            )
         if not self._batching:
+            self._deadlines.clear("handler")
             self._advance(self.wire.receiveData(b""))
 
     def closeAfterwards(self) -> None:
@@ -323,7 +334,9 @@ class HttpConnection(TwistedProtocol):
         length, content = frameContent(method, status, content, None)
         self.wire.drain()
         self.wire.sendResponse(1 if request is None else request.streamId, status, fields, length, content)
-        self._site.exchangeFinished(self.info, request, status, len(content))
+        self._site.exchangeFinished.emit(
+            ExchangeRecord(self.info.remoteAddress, request, status, len(content))
+        )
         self._flush()
         self._finish()
 
@@ -373,7 +386,7 @@ class HttpConnection(TwistedProtocol):
         it has not read yet.
         """
         self._phase = LINGERING
-        for name in ("head", "idle", "body", "rate", "handler"):
+        for name in ("input", "body", "rate", "handler"):
             self._deadlines.clear(name)
         # Over TLS a half-close would go behind its back; its own closing waits for the peer anyway.
         halfCloses = IHalfCloseableDescriptor.providedBy(self.transport) and not self.info.isSecure
@@ -406,15 +419,12 @@ class HttpConnection(TwistedProtocol):
             else:
                 self.abort()
 
-    def _headExpired(self) -> None:
-        if self.wire.unread:
+    def _inputExpired(self) -> None:
+        if self._headAwaited and self.wire.unread:
             self._refuse(None, 408)
-        else:
-            self._finish()
-
-    def _idleExpired(self) -> None:
-        if self._outlet.pending:
-            self._deadlines.set("idle", self._site.configuration.keepAliveTimeout)
+        elif self._outlet.pending:
+            # It still reads the last answer.
+            self._awaitInput(False)
         else:
             self._finish()
 
@@ -449,8 +459,7 @@ _HANDLERS: dict[type, Callable[[HttpConnection, Any], None]] = {
 
 _EXPIRIES: dict[str, Callable[[HttpConnection], None]] = {
     "handshake": HttpConnection.abort,
-    "head": HttpConnection._headExpired,
-    "idle": HttpConnection._idleExpired,
+    "input": HttpConnection._inputExpired,
     "body": HttpConnection._bodyExpired,
     "rate": HttpConnection._rateExpired,
     "handler": HttpConnection._handlerExpired,

@@ -61,37 +61,34 @@ class EagerOutlet(Outlet):
 
     def write(self, data: bytes) -> bool:
         size = len(data)
-        if size > EAGER_SIZE or not self._idle() or not self._mayEagerly(size):
+        t = self._transport
+        if (
+            size > EAGER_SIZE
+            or t.dataBuffer
+            or t._tempDataBuffer
+            or not t.connected
+            or t.disconnecting
+            or t._writeDisconnecting
+            or t._writeDisconnected
+            or not (t.producer is None or t.streamingProducer)
+            or self._eager + size > EAGER_PER_TURN
+        ):
+            if self._eager + size > EAGER_PER_TURN:
+                self._resetLater()
             return super().write(data)
         self._eager += size
-        sent = self._transport.writeSomeData(data)
+        sent = t.writeSomeData(data)
         if sent == size:
             self._written += size
             return True
         # Anything that is no number means trouble, and to find that out is the reactor's business.
         return super().write(data[sent:] if isinstance(sent, int) else data)
 
-    def _idle(self) -> bool:
-        """Whether nothing stands before us, and the transport would send this very thing next."""
-        t = self._transport
-        return bool(
-            t.connected
-            and not t.disconnecting
-            and not t._writeDisconnecting
-            and not t._writeDisconnected
-            and not t.dataBuffer
-            and not t._tempDataBuffer
-            and (t.producer is None or t.streamingProducer)
-        )
-
-    def _mayEagerly(self, size: int) -> bool:
+    def _resetLater(self) -> None:
         # What went in earlier turns counts until it is too much: no timer for the many who never get there.
-        if self._eager + size <= EAGER_PER_TURN:
-            return True
         if not self._resetting:
             self._resetting = True
             self._clock.callLater(0, self._reset)
-        return False
 
     def _reset(self) -> None:
         self._eager = 0

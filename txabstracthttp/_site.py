@@ -17,8 +17,7 @@ from ._awaitables import asDeferred, isAwaitable
 from ._connection import HttpConnection
 from .configuration import HttpServerConfiguration
 from .httpsocket import HttpSocket
-from .records import ExchangeRecord
-from .request import ConnectionInfo, HttpRequest
+from .request import HttpRequest
 from .signals import Signal
 
 _log = Logger()
@@ -41,7 +40,7 @@ class Site:
     ) -> None:
         self._handle = handle
         self._missingHandler = missingHandler
-        self._exchangeFinished = exchangeFinished
+        self.exchangeFinished = exchangeFinished
         self.connections: set[HttpConnection] = set()
         self.admission = Admission(configuration, lambda: self.clock.seconds())  # noqa: PLW0108  # it comes later
         self.emptied: Callable[[], None] | None = None
@@ -53,7 +52,7 @@ class Site:
         self.serverField = configuration.serverHeader.encode("latin-1")
         self.admission.configure(configuration)
         for connection in self.connections:
-            connection.wire.configuration = configuration
+            connection.configure(configuration, self.serverField)
 
     # Connections:
 
@@ -66,13 +65,6 @@ class Site:
         self.connections.discard(connection)
         if self.emptied is not None and not self.connections:
             self.emptied()
-
-    def exchangeFinished(
-        self, info: ConnectionInfo, request: HttpRequest | None, status: int, size: int
-    ) -> None:
-        """Tell those who want to know that a response is out."""
-        if self._exchangeFinished.isConnected:
-            self._exchangeFinished.emit(ExchangeRecord(info.remoteAddress, request, status, size))
 
     # Requests:
 

@@ -9,10 +9,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes, PublicKeyTypes
 from cryptography.x509 import Certificate as X509Certificate
 from cryptography.x509 import load_pem_x509_certificates
-from OpenSSL.crypto import X509, PKey
 from OpenSSL.SSL import Context
 from twisted.internet.interfaces import IOpenSSLServerConnectionCreator
 from twisted.internet.ssl import (
@@ -81,16 +82,16 @@ def _options(
 ) -> CertificateOptions:
     leaf, chain = _loadCertificate(certificate)
     key = _loadKey(certificate if privateKey is None else privateKey)
-    private = cast("PrivateKeyTypes", key.to_cryptography_key())
-    if _publicOctets(leaf.to_cryptography().public_key()) != _publicOctets(private.public_key()):
+    if _publicOctets(leaf.public_key()) != _publicOctets(key.public_key()):
         raise ValueError("the private key does not belong to the certificate")
     if extraChain is not None:
         first, rest = _loadCertificate(extraChain)
         chain = [*chain, first, *rest]
+    # Twisted hands these on to pyOpenSSL, which would rather not see the types that Twisted declares.
     options = CertificateOptions(
-        privateKey=key,
-        certificate=leaf,
-        extraCertChain=chain or None,
+        privateKey=cast("Any", key),
+        certificate=cast("Any", leaf),
+        extraCertChain=cast("Any", chain) or None,
         raiseMinimumTo=minimum,
         acceptableCiphers=CIPHERS,
         dhParameters=dhParameters,
@@ -121,30 +122,28 @@ def _check(options: object) -> None:
             raise ValueError(f"unusable TLS material: {error}") from error
 
 
-def _loadCertificate(source: object) -> tuple[X509, list[X509]]:
+def _loadCertificate(source: object) -> tuple[X509Certificate, list[X509Certificate]]:
     if isinstance(source, Certificate):
-        return source.original, []
+        return source.original.to_cryptography(), []
     text, name = _read(source, "certificate")
     try:
-        found: list[X509Certificate] = load_pem_x509_certificates(text)
+        leaf, *chain = load_pem_x509_certificates(text)
     except ValueError as error:
         raise ValueError(f"no PEM certificate in {name}: {error}") from error
-    leaf, *chain = [X509.from_cryptography(each) for each in found]
     return leaf, chain
 
 
-def _loadKey(source: object) -> PKey:
-    if isinstance(source, KeyPair):
-        return cast("PKey", source.original)
+def _loadKey(source: object) -> PrivateKeyTypes:
     if isinstance(source, PrivateCertificate):
-        return cast("PKey", source.privateKey.original)
+        source = source.privateKey
+    if isinstance(source, KeyPair):
+        return cast("PrivateKeyTypes", source.original.to_cryptography_key())
     text, name = _read(source, "private key")
     try:
-        key = serialization.load_pem_private_key(text, None)
-    except (ValueError, TypeError) as error:
+        return serialization.load_pem_private_key(text, None)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         # TypeError: it is encrypted.  A server that asks for a pass phrase cannot be restarted.
         raise ValueError(f"no usable private key in {name}: {error}") from error
-    return PKey.from_cryptography_key(cast("Any", key))
 
 
 def _read(source: object, what: str) -> tuple[bytes, str]:

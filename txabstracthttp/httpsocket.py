@@ -74,7 +74,8 @@ class HttpSocket:
         """
         if self._state != NEW:
             return self._refuseUnlessGone()
-        checkStatus(status)
+        if status != 200:
+            checkStatus(status)
         content, mediaType = encodeContent(body)
         if contentType is not None:
             mediaType = encodeMediaType(contentType)
@@ -86,7 +87,9 @@ class HttpSocket:
             fields, declared, closes = composeHead(headers, mediaType, self._link.serverField)
             if closes:
                 self._link.closeAfterwards()
-        length, content = frameContent(self.request.method, status, content, declared)
+        length: int | None = len(content)
+        if status != 200 or declared is not None or self.request.method == "HEAD":
+            length, content = frameContent(self.request.method, status, content, declared)
         self._send(status, fields, length, content)
 
     def refuse(self, status: int) -> None:

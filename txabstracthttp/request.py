@@ -41,20 +41,40 @@ class HttpRequest(Head):
 
     __slots__ = ("_body", "_headers", "_path", "_query", "_trailers", "connection")
 
-    _body: bytes
-    _headers: HttpHeaders
-    _path: str
-    _query: HttpQuery
-    _trailers: Fields
     connection: ConnectionInfo
+
+    def __init__(
+        self,
+        streamId: int,
+        method: str,
+        target: bytes,
+        version: str,
+        fields: Fields,
+        authority: bytes,
+        contentLength: int | None = 0,
+        upgrade: bool = False,
+        expectsContinue: bool = False,
+    ) -> None:
+        # Not by way of super(): every request comes by here.
+        self.streamId = streamId
+        self.method = method
+        self.target = target
+        self.version = version
+        self.fields = fields
+        self.authority = authority
+        self.contentLength = contentLength
+        self.upgrade = upgrade
+        self.expectsContinue = expectsContinue
+        self._body = b""
+        self._headers: HttpHeaders | None = None
+        self._path: str | None = None
+        self._query: HttpQuery | None = None
+        self._trailers: Fields = []
 
     @property
     def body(self) -> bytes:
         """The content, whole; empty if there is none."""
-        try:
-            return self._body
-        except AttributeError:
-            return b""
+        return self._body
 
     def complete(self, body: bytes, trailers: Fields) -> None:
         """The content is there; called by the connection, before any handler sees the request."""
@@ -64,19 +84,14 @@ class HttpRequest(Head):
     @property
     def trailers(self) -> HttpHeaders:
         """The trailer section behind the content (RFC 9110 section 6.5); empty if there is none."""
-        try:
-            return HttpHeaders.fromWire(self._trailers)
-        except AttributeError:
-            return HttpHeaders.fromWire([])
+        return HttpHeaders.fromWire(self._trailers)
 
     @property
     def headers(self) -> HttpHeaders:
         """The header section; it cannot be changed."""
-        try:
-            return self._headers
-        except AttributeError:
+        if self._headers is None:
             self._headers = HttpHeaders.fromWire(self.fields)
-            return self._headers
+        return self._headers
 
     def value(self, name: str) -> str:
         """All values of the header field `name`, joined with ``", "``; ``""`` if there is none."""
@@ -89,22 +104,18 @@ class HttpRequest(Head):
         A malformed ``%`` stays as it is, and octets that are no UTF-8 become U+FFFD.  Dot segments are not
         resolved.  ``"*"`` for ``OPTIONS *``, ``""`` for CONNECT.
         """
-        try:
-            return self._path
-        except AttributeError:
+        if self._path is None:
             path = splitTarget(self.method, self.target)[1].partition(b"?")[0]
             self._path = (unquote_to_bytes(path) if b"%" in path else path).decode("utf-8", "replace")
-            return self._path
+        return self._path
 
     @property
     def query(self) -> HttpQuery:
         """The parameters behind the path, decoded; ``+`` is a space."""
-        try:
-            return self._query
-        except AttributeError:
+        if self._query is None:
             text = splitTarget(self.method, self.target)[1].partition(b"?")[2].decode("ascii")
             self._query = HttpQuery(text)
-            return self._query
+        return self._query
 
     @property
     def url(self) -> DecodedURL:

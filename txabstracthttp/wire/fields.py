@@ -6,7 +6,7 @@ only whole lines are given to it, never past the end of one section, and the cou
 
 from __future__ import annotations
 
-__all__ = ["FieldSection"]
+__all__ = ["SMALL_SECTION", "FieldSection"]
 
 from functools import lru_cache
 
@@ -35,6 +35,8 @@ FORBIDDEN_TRAILERS = FRAMING | {
     b"trailer",
 }
 
+#: No bound on white space is lower than this, so that sections up to this size need no look at it.
+SMALL_SECTION = 8192
 #: Octets a field line may spend on white space and its line end, on average, before it counts as an attack.
 LINE_OVERHEAD = 64
 
@@ -47,7 +49,7 @@ def rawLimit(total: int | None, field: int | None, count: int | None) -> int | N
         bounds.append(field * count)
     if not bounds:
         return None
-    return min(bounds) + LINE_OVERHEAD * (128 if count is None else count + 1)
+    return max(min(bounds) + LINE_OVERHEAD * (128 if count is None else count + 1), SMALL_SECTION)
 
 
 class FieldSection:
@@ -56,13 +58,14 @@ class FieldSection:
     :ivar configuration: the limits in force; may be replaced at any time.
     :ivar framing: the fields that decide framing, as (lower-case name, value) in order.
     :ivar complete: the empty line that ends the section was read.
+    :ivar reusable: the parser may go on behind this section: there was nothing in it that llhttp acts on.
     """
 
-    __slots__ = ("_parser", "_reusable", "_size", "complete", "configuration", "fields", "framing")
+    __slots__ = ("_parser", "_size", "complete", "configuration", "fields", "framing", "reusable")
 
     def __init__(self, configuration: HttpServerConfiguration) -> None:
         self.configuration = configuration
-        self._reusable = False
+        self.reusable = False
         self.restart()
 
     def restart(self) -> None:
@@ -71,9 +74,9 @@ class FieldSection:
         self.framing: Fields = []
         self.complete = False
         self._size = 0
-        if not self._reusable:
+        if not self.reusable:
             self._parser = HttpRequestParser(self)
-        self._reusable = False
+        self.reusable = False
 
     def restartForTrailers(self) -> None:
         """Ready for a section that has no request line in front of it."""
@@ -88,8 +91,8 @@ class FieldSection:
         try:
             self._parser.feed_data(lines)
         except HttpParserUpgrade:
-            # llhttp stops where another protocol could begin; so do we at the end of every section.
-            self._reusable = False
+            # llhttp stops where another protocol could begin; we stop behind every section anyway.
+            pass
         except HttpParserInvalidMethodError:
             raise HttpError(501, "unknown method") from None
         except HttpParserError as error:
@@ -98,8 +101,8 @@ class FieldSection:
         self._checkLimits(len(lines))
 
     def _checkLimits(self, size: int) -> None:
-        limits = self.configuration
         self._size += size
+        limits = self.configuration
         count = limits.maximumHeaderFieldCount
         if count is not None and len(self.fields) > count:
             raise HttpError(431, "too many fields")
@@ -146,6 +149,3 @@ class FieldSection:
 
     def on_headers_complete(self) -> None:
         self.complete = True
-
-    def on_message_complete(self) -> None:
-        self._reusable = True

@@ -12,28 +12,17 @@ from __future__ import annotations
 
 __all__ = ["Http1Wire"]
 
-import re
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 
 from .._events import BodyData, BodyEnd, Event, FieldPairs, Fields, Head, PeerError
-from .._status import reasonPhrase
 from ..configuration import HttpServerConfiguration
 from ..errors import HttpError
 from .chunked import ChunkedReader
-from .fields import FieldSection
+from .fields import SMALL_SECTION, FieldSection
 from .framing import frame
-from .target import checkTarget, isAuthority
-
-#: Section 3: one space between the parts, and a target of visible ASCII without a fragment.
-_REQUEST_LINE = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+) ([\x21\x22\x24-\x7e]+) HTTP/([0-9]\.[0-9])\r\n")
-#: What a request line may look like as far as it came.
-_PRINTABLE = re.compile(rb"[\x20-\x7e]*\r?\n?")
-
-#: What a request line takes beside its target: method, spaces, version, line end.
-_LINE_OVERHEAD = 64
-#: Heads up to this size are under every bound that is there for white space.
-_SMALL_HEAD = 8192
+from .heads import encodeFields, encodeHead
+from .requestline import RequestLine, readRequestLine
+from .target import isAuthority
 
 #: One exchange at a time, so one identifier for all of them.
 _STREAM = 1
@@ -45,13 +34,14 @@ class Http1Wire:
 
     :ivar finished: the last response is out; nothing more is read or said (section 9.6).
     :ivar queued: how many octets `dataToSend` would give.
+    :ivar unread: what arrived and was not looked at yet.
     """
 
     __slots__ = (
         "_answered",
-        "_buffer",
         "_chunkedBody",
         "_chunkedResponse",
+        "_connectionField",
         "_emptyLines",
         "_fed",
         "_headFactory",
@@ -66,6 +56,7 @@ class Http1Wire:
         "_section",
         "finished",
         "queued",
+        "unread",
     )
 
     def __init__(
@@ -77,15 +68,18 @@ class Http1Wire:
         """
         self._section = FieldSection(configuration)
         self._headFactory = headFactory
-        self._buffer = b""
         self._output: list[bytes] = []
         self._receive: Callable[[list[Event]], bool] = self._receiveHead
+        #: How far the head that is arriving was read, searched, and what came before it.
+        self._line: RequestLine | None = None
+        self._fed = self._scanned = self._emptyLines = 0
         self._left = 0
         self._chunkedBody: ChunkedReader | None = None
         self._chunkedResponse = False
         self._persistent = True
         self.finished = False
         self.queued = 0
+        self.unread = b""
         self._expectHead()
 
     # What the connection asks:
@@ -99,21 +93,17 @@ class Http1Wire:
     def configuration(self, configuration: HttpServerConfiguration) -> None:
         self._section.configuration = configuration
 
-    @property
-    def unread(self) -> bytes:
-        """What arrived and was not looked at yet."""
-        return self._buffer
-
     # Octets in, events out:
 
     def receiveData(self, data: bytes) -> Sequence[Event]:
         """Octets arrived: what do they mean?  With ``b""``, go on with what was sent ahead."""
-        buffer = self._buffer = self._buffer + data if self._buffer else data
-        if not buffer:
-            return _NO_EVENTS
+        if self.unread:
+            self.unread += data
+        else:
+            self.unread = data
         events: list[Event] = []
         try:
-            while self._receive(events):
+            while self.unread and self._receive(events):
                 pass
         except HttpError as error:
             events.append(self._refuse(error))
@@ -123,21 +113,21 @@ class Http1Wire:
         """The peer will send nothing more; a message that was cut short is its fault (section 8)."""
         if self._received or self.finished:
             return _NO_EVENTS
-        if self._request is None and not self._buffer:
+        if self._request is None and not self.unread:
             self._receive = self._receiveNothing
             return _NO_EVENTS
         return [self._refuse(HttpError(400, "incomplete message"))]
 
     def _refuse(self, error: HttpError) -> PeerError:
-        self._persistent = False
+        self._beLast()
         self._receive = self._receiveNothing
-        self._buffer = b""
+        self.unread = b""
         return PeerError(_STREAM, error)
 
     # Each step takes what it can from the buffer, and says whether the next one may go on.
 
     def _receiveNothing(self, events: list[Event]) -> bool:
-        self._buffer = b""
+        self.unread = b""
         return False
 
     def _awaitResponse(self, events: list[Event]) -> bool:
@@ -146,102 +136,86 @@ class Http1Wire:
     def _expectHead(self) -> None:
         self._receive = self._receiveHead
         self._request: Head | None = None
-        self._line: re.Match[bytes] | None = None
-        self._emptyLines = 0
-        self._fed = 0
-        self._scanned = 0
+        self._connectionField = b""
         self._received = False
         self._answered = False
 
     def _receiveHead(self, events: list[Event]) -> bool:
-        buffer = self._buffer
-        if not buffer:
-            return False
-        if buffer[0] < 14 and not self._fed:
-            return self._skipEmptyLine(buffer)
-        end = buffer.find(b"\r\n\r\n", self._scanned) + 4
-        if end < 4:
-            self._receiveLines(buffer, buffer.rfind(b"\n", self._fed) + 1, len(buffer))
-            self._scanned = max(len(buffer) - 3, 0)
-            return False
-        self._receiveLines(buffer, end, end)
-        self._buffer = buffer[end:]
-        self._completeHead(events)
-        return True
+        octets = self.unread
+        end = octets.find(b"\r\n\r\n", self._scanned) + 4
+        if end < 4 or end > SMALL_SECTION or self._line is not None or octets[0] < 14:
+            return self._receivePartOfHead(octets, end, events)
+        # Most heads come whole.
+        line = readRequestLine(octets, self._section.configuration.maximumUrlSize)
+        assert line is not None
+        if end == len(octets):
+            self.unread = b""
+        else:
+            self.unread, octets = octets[end:], octets[:end]
+        self._section.restart()
+        self._section.feed(octets)
+        return self._completeHead(line, events)
 
-    def _skipEmptyLine(self, buffer: bytes) -> bool:
+    def _receivePartOfHead(self, octets: bytes, end: int, events: list[Event]) -> bool:
+        """Take the lines that are complete.  `end` is where the head ends; less than 4 if it does not yet."""
+        if octets[0] < 14 and self._line is None:
+            return self._skipEmptyLine(octets)
+        if self._line is None:
+            self._line = readRequestLine(octets, self.configuration.maximumUrlSize)
+            if self._line is not None:
+                self._section.restart()
+        line = self._line
+        if end < 4:
+            if line is not None:
+                self._receiveLines(octets, octets.rfind(b"\n", self._fed) + 1, len(octets), line)
+            self._scanned = max(len(octets) - 3, 0)
+            return False
+        assert line is not None
+        self._receiveLines(octets, end, end, line)
+        self.unread = octets[end:]
+        return self._completeHead(line, events)
+
+    def _receiveLines(self, octets: bytes, stop: int, available: int, line: RequestLine) -> None:
+        """Read the head as far as `stop`, the end of a line, of the octets of it that are `available`."""
+        bound = self._section.rawLimit
+        if bound is not None and available - line[3] > bound:
+            self._section.feed(octets[self._fed : octets.rfind(b"\n", 0, line[3] + bound) + 1])
+            raise HttpError(431, "header section too large")
+        if stop > self._fed:
+            self._section.feed(octets[self._fed : stop])
+            self._fed = stop
+
+    def _skipEmptyLine(self, octets: bytes) -> bool:
         """Section 2.2: a server should ignore one empty line before a request."""
-        start = buffer[:2]
+        start = octets[:2]
         if self._emptyLines or not b"\r\n".startswith(start):
             raise HttpError(400, "no request line")
         if len(start) < 2:
             return False
         self._emptyLines = 1
-        self._buffer = buffer[2:]
+        self._scanned = 0
+        self.unread = octets[2:]
         return True
 
-    def _receiveLines(self, buffer: bytes, stop: int, available: int) -> None:
-        """Read the head as far as `stop`, the end of a line, of the octets of it that are `available`."""
-        line = self._line or self._receiveRequestLine(buffer)
-        if line is None:
-            return
-        if available > _SMALL_HEAD:
-            limit = self._section.rawLimit
-            if limit is not None and available - line.end() > limit:
-                self._section.feed(buffer[self._fed : buffer.rfind(b"\n", 0, line.end() + limit) + 1])
-                raise HttpError(431, "header section too large")
-        if stop > self._fed:
-            self._section.feed(buffer[self._fed : stop])
-            self._fed = stop
-
-    def _receiveRequestLine(self, buffer: bytes) -> re.Match[bytes] | None:
-        """Section 3, and the limits and refusals that need no more than this line."""
-        line = _REQUEST_LINE.match(buffer)
-        limit = self.configuration.maximumUrlSize
-        if line is None or (limit is not None and len(line[0]) > limit):
-            self._checkRequestLine(buffer, limit)
-            if line is None:
-                return None
-        version = line[3]
-        if version not in (b"1.1", b"1.0"):
-            raise HttpError(400 if version[:1] in b"02" else 505, "unsupported version")
-        checkTarget(line[1].decode("ascii"), line[2])
-        self._line = line
-        self._section.restart()
-        return line
-
-    def _checkRequestLine(self, buffer: bytes, limit: int | None) -> None:
-        """Refuse a line, whole or not, that is malformed or too long; in that order, up to the limit."""
-        line = buffer[: buffer.find(b"\n") + 1] or buffer
-        bound = len(line) if limit is None else limit + _LINE_OVERHEAD
-        if not _PRINTABLE.fullmatch(line[:bound]):
-            raise HttpError(400, "malformed request line")
-        if len(line) > bound:
-            raise HttpError(414, "request line too long")
-        if line.endswith(b"\n"):
-            whole = _REQUEST_LINE.fullmatch(line)
-            if whole is None:
-                raise HttpError(400, "malformed request line")
-            if limit is not None and len(whole[2]) > limit:
-                raise HttpError(414, "request target too long")
-
-    def _completeHead(self, events: list[Event]) -> None:
-        section, line = self._section, self._line
-        assert line is not None
+    def _completeHead(self, line: RequestLine, events: list[Event]) -> bool:
+        section = self._section
         if not section.complete:
             raise HttpError(400, "malformed header section")
-        head = self._makeHead(line[1].decode("ascii"), line[2], line[3].decode("ascii"), section)
-        self._request = head
+        self._line = None
+        self._fed = self._scanned = self._emptyLines = 0
+        head = self._request = self._makeHead(line[0], line[1], line[2], section)
         events.append(head)
         if head.contentLength == 0:
             self._received = True
             self._receive = self._awaitResponse
-        elif head.contentLength is None:
+            return False
+        if head.contentLength is None:
             self._chunkedBody = ChunkedReader(section)
             self._receive = self._receiveChunked
         else:
             self._left = head.contentLength
             self._receive = self._receiveContent
+        return True
 
     def _makeHead(self, method: str, target: bytes, version: str, section: FieldSection) -> Head:
         framing = section.framing
@@ -250,16 +224,22 @@ class Http1Wire:
             host = framing[0][1]
             if not isAuthority(host):
                 raise HttpError(400, "malformed Host")
+            section.reusable = True
             return self._headFactory(_STREAM, method, target, version, section.fields, host)
-        *rest, persistent = frame(method, target, version, framing)
-        self._persistent = self._persistent and persistent
-        return self._headFactory(_STREAM, method, target, version, section.fields, *rest)
+        framed = frame(method, target, version, framing)
+        self._persistent = self._persistent and framed.persistent
+        self._connectionField = self._chooseConnectionField(version)
+        return self._headFactory(_STREAM, method, target, version, section.fields, *framed[:4])
+
+    def _chooseConnectionField(self, version: str) -> bytes:
+        """Section 9.3: what has to be said of what comes after the response."""
+        if not self._persistent:
+            return b"Connection: close\r\n"
+        return b"Connection: keep-alive\r\n" if version == "1.0" else b""
 
     def _receiveContent(self, events: list[Event]) -> bool:
-        piece = self._buffer[: self._left]
-        if not piece:
-            return False
-        self._buffer = self._buffer[self._left :]
+        piece = self.unread[: self._left]
+        self.unread = self.unread[self._left :]
         self._left -= len(piece)
         events.append(BodyData(_STREAM, piece))
         if self._left:
@@ -271,11 +251,11 @@ class Http1Wire:
         assert reader is not None
         pieces: list[bytes] = []
         try:
-            used = reader.read(self._buffer, pieces)
+            used = reader.read(self.unread, pieces)
         finally:
             if pieces:
                 events.append(BodyData(_STREAM, b"".join(pieces)))
-        self._buffer = self._buffer[used:]
+        self.unread = self.unread[used:]
         if reader.trailers is None:
             return False
         return self._completeBody(events, reader.trailers)
@@ -301,25 +281,24 @@ class Http1Wire:
     def _finish(self) -> None:
         self.finished = True
         self._receive = self._receiveNothing
-        self._buffer = b""
+        self.unread = b""
 
     # What the application says in, octets out:
 
     def sendInformational(self, streamId: int, status: int, fields: Fields) -> None:
         """An interim response (RFC 9110 section 15.2); HTTP/1.0 has no interim responses."""
-        request = self._request
-        if request is not None and request.version == "1.1":
-            self._say(_statusLine(status) + _encode(fields) + b"\r\n")
+        if self._request is not None and self._request.version == "1.1":
+            self._say(encodeHead(status, fields) + b"\r\n")
 
     def sendResponse(
         self, streamId: int, status: int, fields: FieldPairs, length: int | None, body: bytes
     ) -> None:
         """A whole response at once; `length` None: it has no content, not even an empty one."""
-        block = _headBlock(status, fields)
-        if length is not None:
-            self._say(b"%b%bContent-Length: %d\r\n\r\n%b" % (block, self._connectionField(), length, body))
+        head = encodeHead(status, fields)
+        if length is None:
+            self._say(b"%b%b\r\n" % (head, self._connectionField))
         else:
-            self._say(b"%b%b\r\n" % (block, self._connectionField()))
+            self._say(b"%b%bContent-Length: %d\r\n\r\n%b" % (head, self._connectionField, length, body))
         self._completeExchange()
 
     def sendHead(
@@ -327,15 +306,14 @@ class Http1Wire:
     ) -> None:
         """The head of a response whose content follows (section 6.3); `length` None: its end will tell."""
         framing = b""
-        request = self._request
         if length is not None:
             framing = b"Content-Length: %d\r\n" % length
-        elif hasBody and request is not None and request.version == "1.1":
+        elif hasBody and self._request is not None and self._request.version == "1.1":
             framing = b"Transfer-Encoding: chunked\r\n"
             self._chunkedResponse = True
         elif hasBody:
-            self._persistent = False
-        self._say(b"%b%b%b\r\n" % (_headBlock(status, fields), self._connectionField(), framing))
+            self._beLast()
+        self._say(b"%b%b%b\r\n" % (encodeHead(status, fields), self._connectionField, framing))
 
     def sendBody(self, streamId: int, data: bytes) -> None:
         """A piece of content, not empty."""
@@ -350,14 +328,18 @@ class Http1Wire:
         """The content is complete; only the chunked coding can carry `trailers` (section 7.1.2)."""
         if self._chunkedResponse:
             self._chunkedResponse = False
-            self._say(b"0\r\n" + _encode(trailers) + b"\r\n")
+            self._say(b"0\r\n" + encodeFields(trailers) + b"\r\n")
         self._completeExchange()
 
     def drain(self) -> None:
         """Take on nothing new: the exchange that runs, or whose head is arriving, is the last."""
-        self._persistent = False
-        if self._request is None and not self._buffer:
+        self._beLast()
+        if self._request is None and not self.unread:
             self._finish()
+
+    def _beLast(self) -> None:
+        self._persistent = False
+        self._connectionField = b"Connection: close\r\n"
 
     def dataToSend(self) -> bytes:
         """What must be written to the peer now; the wire forgets it."""
@@ -372,32 +354,3 @@ class Http1Wire:
     def _say(self, data: bytes) -> None:
         self._output.append(data)
         self.queued += len(data)
-
-    def _connectionField(self) -> bytes:
-        if not self._persistent:
-            return b"Connection: close\r\n"
-        request = self._request
-        if request is not None and request.version == "1.0":
-            return b"Connection: keep-alive\r\n"
-        return b""
-
-
-def _encode(fields: FieldPairs) -> bytes:
-    return b"".join([b"%b: %b\r\n" % field for field in fields])
-
-
-@lru_cache(maxsize=128)
-def _statusLine(status: int) -> bytes:
-    return b"HTTP/1.1 %d %b\r\n" % (status, reasonPhrase(status).encode("ascii"))
-
-
-@lru_cache(maxsize=128)
-def _cachedBlock(status: int, fields: tuple[tuple[bytes, bytes], ...]) -> bytes:
-    return _statusLine(status) + _encode(fields)
-
-
-def _headBlock(status: int, fields: FieldPairs) -> bytes:
-    """Status line and fields.  A tuple stands for fields that come again and again within a second."""
-    if type(fields) is tuple:
-        return _cachedBlock(status, fields)
-    return _statusLine(status) + _encode(fields)

@@ -39,6 +39,8 @@ def splitTarget(method: str, target: bytes) -> tuple[bytes | None, bytes]:
     """The authority that stands in the target, if any, and the path with its query."""
     if method == "CONNECT":
         return target, b""
+    if target[0] == 47:
+        return None, target
     match = _ABSOLUTE.fullmatch(target)
     if match is None:
         return None, target
