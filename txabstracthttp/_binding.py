@@ -5,11 +5,16 @@ from __future__ import annotations
 __all__ = ["adopt", "checkEndpoint", "listeningSocket", "resolveEndpoint"]
 
 import socket
-from ipaddress import ip_address
+from ipaddress import IPv6Address, ip_address
 from pathlib import Path
 from typing import Any
 
-from twisted.internet.endpoints import TCP4ServerEndpoint, serverFromString, wrapServerTLS
+from twisted.internet.endpoints import (
+    StandardIOEndpoint,
+    TCP4ServerEndpoint,
+    serverFromString,
+    wrapServerTLS,
+)
 from twisted.internet.interfaces import IListeningPort, IStreamServerEndpoint
 from twisted.internet.ssl import DiffieHellmanParameters
 from twisted.python.filepath import FilePath
@@ -18,6 +23,8 @@ from ._tls import connectionCreator
 
 #: How many connections may wait to be accepted; the kernel has a bound of its own, often lower.
 BACKLOG = 1024
+
+_ANY = IPv6Address("::")
 
 
 def checkEndpoint(endpoint: object) -> None:
@@ -41,11 +48,15 @@ def resolveEndpoint(reactor: Any, text: str) -> IStreamServerEndpoint:
     """
     try:
         words, options = parseDescription(text)
+        if words[0] in {"tcp", "tcp6", "ssl"}:
+            _checkPort(int(options.get("port") or words[1]))
         if words[0] == "ssl" and "sslmethod" not in options:
             return _sslEndpoint(reactor, *words[1:], **options)
         if words[0] == "tls":
             _checkFolder(options.get("path") or words[1])
         endpoint: IStreamServerEndpoint = serverFromString(reactor, text)
+        if isinstance(endpoint, StandardIOEndpoint):
+            raise ValueError("standard input and output are nothing to listen on")
         return endpoint
     except Exception as error:
         # Twisted leaks eight types here, from IndexError to OpenSSL's own.
@@ -121,14 +132,20 @@ def listeningSocket(address: str, port: int) -> socket.socket:
     :raises ValueError: no IP literal, or no port number.
     :raises OSError: it cannot be listened on.
     """
-    if isinstance(port, bool) or not isinstance(port, int) or not 0 <= port <= 65535:
-        raise ValueError(f"a port is an int from 0 to 65535, not {port!r}")
+    _checkPort(port)
     if not isinstance(address, str):
         raise ValueError(f"an address is an IP literal, not {address!r}")
     ip = ip_address(address)
-    if address == "::" and not _hasIPv6():
-        return _listen(socket.AF_INET, "0.0.0.0", port)  # noqa: S104  # "::" means all interfaces
+    if ip == _ANY:
+        address = "::"  # which has other spellings
+        if not _hasIPv6():
+            return _listen(socket.AF_INET, "0.0.0.0", port)  # noqa: S104  # "::" means all interfaces
     return _listen(socket.AF_INET if ip.version == 4 else socket.AF_INET6, address, port)
+
+
+def _checkPort(port: object) -> None:
+    if isinstance(port, bool) or not isinstance(port, int) or not 0 <= port <= 65535:
+        raise ValueError(f"a port is an int from 0 to 65535, not {port!r}")
 
 
 def _hasIPv6() -> bool:

@@ -154,22 +154,27 @@ def errorResponse(status: int) -> tuple[Fields, bytes]:
 class _Second:
     """The header sections of one second: Date (section 6.6.1) changes no more often."""
 
-    number = -1
+    start = 0.0
+    end = 0.0
     date = b""
     sections: dict[tuple[bytes | None, bytes], tuple[tuple[bytes, bytes], ...]] = {}
 
 
 def standardFields(contentType: bytes | None, server: bytes) -> tuple[tuple[bytes, bytes], ...]:
     """The fields that every response has.  The same tuple comes again, so it is worth remembering."""
-    number = int(time.time())
-    if number != _Second.number:
-        _Second.number, _Second.date, _Second.sections = number, httpDate(number), {}
+    if not _Second.start <= time.time() < _Second.end:
+        _beginSecond(int(time.time()))
     section = _Second.sections.get((contentType, server))
     if section is None:
         section = _makeSection(contentType, server)
         if len(_Second.sections) < 64:
             _Second.sections[contentType, server] = section
     return section
+
+
+def _beginSecond(number: int) -> None:
+    _Second.start, _Second.end = number, number + 1
+    _Second.date, _Second.sections = httpDate(number), {}
 
 
 def _makeSection(contentType: bytes | None, server: bytes) -> tuple[tuple[bytes, bytes], ...]:

@@ -22,7 +22,18 @@ from ..configuration import HttpServerConfiguration
 from ..errors import HttpError
 
 #: The fields that decide how a message is framed and what becomes of its connection.
-FRAMING = frozenset((b"host", b"content-length", b"transfer-encoding", b"connection", b"expect", b"upgrade"))
+#: (Proxy-Connection means nothing to us, but llhttp acts on it as on Connection.)
+FRAMING = frozenset(
+    (
+        b"host",
+        b"content-length",
+        b"transfer-encoding",
+        b"connection",
+        b"proxy-connection",
+        b"expect",
+        b"upgrade",
+    )
+)
 
 #: What a trailer section must not carry (RFC 9110 section 6.5.1): framing, routing, credentials.
 FORBIDDEN_TRAILERS = FRAMING | {
@@ -142,10 +153,11 @@ class FieldSection:
     # What llhttp calls:
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self.fields.append((name, value.rstrip()))
+        value = value.rstrip()
+        self.fields.append((name, value))
         lowered = name.lower()
         if lowered in FRAMING:
-            self.framing.append((lowered, value.rstrip()))
+            self.framing.append((lowered, value))
 
     def on_headers_complete(self) -> None:
         self.complete = True

@@ -111,7 +111,7 @@ class Http1Wire:
 
     def receiveEnd(self) -> Sequence[Event]:
         """The peer will send nothing more; a message that was cut short is its fault (section 8)."""
-        if self._received or self.finished:
+        if self._received or self._receive == self._receiveNothing:
             return _NO_EVENTS
         if self._request is None and not self.unread:
             self._receive = self._receiveNothing
@@ -167,20 +167,22 @@ class Http1Wire:
         line = self._line
         if end < 4:
             if line is not None:
-                self._receiveLines(octets, octets.rfind(b"\n", self._fed) + 1, len(octets), line)
+                self._receiveLines(octets, octets.rfind(b"\n", self._fed) + 1, len(octets))
             self._scanned = max(len(octets) - 3, 0)
             return False
         assert line is not None
-        self._receiveLines(octets, end, end, line)
+        self._receiveLines(octets, end, end)
         self.unread = octets[end:]
         return self._completeHead(line, events)
 
-    def _receiveLines(self, octets: bytes, stop: int, available: int, line: RequestLine) -> None:
+    def _receiveLines(self, octets: bytes, stop: int, available: int) -> None:
         """Read the head as far as `stop`, the end of a line, of the octets of it that are `available`."""
         bound = self._section.rawLimit
-        if bound is not None and available - line[3] > bound:
-            self._section.feed(octets[self._fed : octets.rfind(b"\n", 0, line[3] + bound) + 1])
-            raise HttpError(431, "header section too large")
+        if bound is not None:
+            bound += octets.find(b"\n") + 1
+            if available > bound:
+                self._section.feed(octets[self._fed : octets.rfind(b"\n", 0, bound) + 1])
+                raise HttpError(431, "header section too large")
         if stop > self._fed:
             self._section.feed(octets[self._fed : stop])
             self._fed = stop
@@ -203,7 +205,7 @@ class Http1Wire:
             raise HttpError(400, "malformed header section")
         self._line = None
         self._fed = self._scanned = self._emptyLines = 0
-        head = self._request = self._makeHead(line[0], line[1], line[2], section)
+        head = self._request = self._makeHead(*line, section)
         events.append(head)
         if head.contentLength == 0:
             self._received = True

@@ -9,17 +9,20 @@ import re
 from ..errors import HttpError
 from .target import checkTarget
 
+_METHOD = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,40}"
 #: Section 3: one space between the parts, and a target of visible ASCII without a fragment.
-_REQUEST_LINE = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+) ([\x21\x22\x24-\x7e]+) HTTP/([0-9]\.[0-9])\r\n")
+_REQUEST_LINE = re.compile(rb"(%b) ([\x21\x22\x24-\x7e]+) HTTP/1\.([01])\r\n" % _METHOD)
+_OTHER_VERSION = re.compile(rb"%b [\x21\x22\x24-\x7e]+ HTTP/([0-9])\.[0-9]\r\n" % _METHOD)
 #: What a request line may look like as far as it came.
 _PRINTABLE = re.compile(rb"[\x20-\x7e]*\r?\n?")
-_VERSIONS = {b"1.1": "1.1", b"1.0": "1.0"}
 
-#: What a request line takes beside its target: method, spaces, version, line end.
-OVERHEAD = 64
+_METHODS = {name.encode(): name for name in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")}
 
-#: Method, target, version, and where the line ends in the octets it was read from.
-RequestLine = tuple[str, bytes, str, int]
+#: What a request line takes beside its target, at most: method, spaces, version, line end.
+_OVERHEAD = 64
+
+#: Method, target and version.
+RequestLine = tuple[str, bytes, str]
 
 
 def readRequestLine(octets: bytes, limit: int | None) -> RequestLine | None:
@@ -29,30 +32,28 @@ def readRequestLine(octets: bytes, limit: int | None) -> RequestLine | None:
     :raises HttpError: 400 for a malformed line, 414 for one too long, 505 for a version not spoken here.
     """
     line = _REQUEST_LINE.match(octets)
-    if line is None or (limit is not None and line.end() > limit):
-        _checkLine(octets, limit)
-        if line is None:
-            return None
-    method, target, version = line.groups()
-    spoken = _VERSIONS.get(version)
-    if spoken is None:
-        raise HttpError(400 if version[:1] in b"02" else 505, "version not supported")
-    if target[0] != 47 or method == b"CONNECT" or b"%00" in target:
-        checkTarget(method.decode("ascii"), target)
-    return method.decode("ascii"), target, spoken, line.end()
+    if line is None:
+        _refuseUnlessIncomplete(octets, limit)
+        return None
+    name, target, minor = line.groups()
+    if limit is not None and len(target) > limit:
+        raise HttpError(414, "request target too long")
+    method = _METHODS.get(name) or name.decode("ascii")
+    if target[0] != 47 or b"%00" in target or method == "CONNECT":
+        checkTarget(method, target)
+    return method, target, "1.1" if minor == b"1" else "1.0"
 
 
-def _checkLine(octets: bytes, limit: int | None) -> None:
-    """Refuse a line, whole or not, that is malformed or too long; in that order, up to the limit."""
+def _refuseUnlessIncomplete(octets: bytes, limit: int | None) -> None:
+    """Look at a line, whole or not, as far as it may reach: what is wrong first is what counts."""
     line = octets[: octets.find(b"\n") + 1] or octets
-    bound = len(line) if limit is None else limit + OVERHEAD
+    bound = len(line) if limit is None else limit + _OVERHEAD
     if not _PRINTABLE.fullmatch(line[:bound]):
         raise HttpError(400, "malformed request line")
     if len(line) > bound:
         raise HttpError(414, "request line too long")
     if line.endswith(b"\n"):
-        whole = _REQUEST_LINE.fullmatch(line)
-        if whole is None:
-            raise HttpError(400, "malformed request line")
-        if limit is not None and len(whole[2]) > limit:
-            raise HttpError(414, "request target too long")
+        other = _OTHER_VERSION.fullmatch(line)
+        if other is not None and other[1] not in b"02":
+            raise HttpError(505, "version not supported")
+        raise HttpError(400, "malformed request line")

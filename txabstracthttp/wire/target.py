@@ -60,7 +60,8 @@ def checkTarget(method: str, target: bytes) -> None:
     if target.startswith(b"/") and method != "CONNECT":
         return
     if method == "CONNECT":
-        if not isAuthority(target) or not target.rpartition(b":")[2].isdigit() or target.endswith(b"]"):
+        host, _, port = target.rpartition(b":")
+        if not host or not port.isdigit() or not isAuthority(target):
             raise HttpError(400, "CONNECT wants host:port")
     elif target == b"*":
         if method != "OPTIONS":
