@@ -17,7 +17,8 @@ _NETWORK_OCTETS = 8
 
 def normalise(address: IAddress) -> IAddress:
     """The same address; IPv4 as IPv4, even where it came through a dual-stack port (RFC 4291 2.5.5.2)."""
-    if isinstance(address, IPv6Address) and address.host.lower().startswith("::ffff:"):
+    # There are many ways to write it, "0:0:0:0:0:ffff:102:304" among them; all say ffff.
+    if isinstance(address, IPv6Address) and "ffff:" in address.host.lower():
         mapped = IPv6(address.host).ipv4_mapped
         if mapped is not None:
             return IPv4Address(address.type, str(mapped), address.port)

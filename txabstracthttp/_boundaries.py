@@ -4,7 +4,7 @@ from __future__ import annotations
 
 __all__ = ["ExchangeLink", "Wire"]
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from ._events import Event, FieldPairs, Fields
@@ -70,6 +70,25 @@ class ExchangeLink(Protocol):
     """
 
     wire: Wire
+
+    @property
+    def isBlocked(self) -> bool:
+        """The peer does not take what it is sent."""
+
+    def flush(self) -> None:
+        """The wire has something to say."""
+
+    def flushSoon(self) -> None:
+        """The wire has something to say, and more may follow in this turn."""
+
+    def callSoon(self, function: Callable[[], object]) -> None:
+        """Call `function` in the next turn of the reactor."""
+
+    def lastWords(self, socket: Any) -> None:
+        """A whole response is about to go out, to a request with content."""
+
+    def detach(self, protocol: Any) -> None:
+        """Let `protocol` have the connection."""
 
     serverField: bytes
 

@@ -5,19 +5,17 @@ What may happen next depends on `_phase`; what must happen in time stands in `_d
 
 from __future__ import annotations
 
-__all__ = ["HttpConnection", "Site"]
+__all__ = ["HttpConnection"]
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from twisted.internet.address import IPv4Address, IPv6Address
-from twisted.internet.error import ConnectionAborted, ConnectionDone
+from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import (
-    IHalfCloseableDescriptor,
     IHalfCloseableProtocol,
     IHandshakeListener,
     IPushProducer,
-    IReactorTime,
     ISSLTransport,
 )
 from twisted.internet.protocol import Protocol as TwistedProtocol
@@ -26,57 +24,29 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from ._addresses import normalise
-from ._admission import Admission
 from ._boundaries import Wire
 from ._deadlines import Deadlines
+from ._detached import Detached
 from ._events import BodyData, BodyEnd, Event, PeerError
+from ._farewell import Farewell
+from ._inflow import Inflow
 from ._outlet import outletFor
+from ._seams import Site
 from .configuration import HttpServerConfiguration
 from .httpsocket import HttpSocket
 from .records import ExchangeRecord
 from .request import ConnectionInfo, HttpRequest
 from .semantics import errorResponse, frameContent
-from .signals import Signal
 from .wire.http1 import Http1Wire
 
 #: What is kept of requests sent ahead before reading stops; a paused transport hides that a peer has left.
 READ_AHEAD = 64 * 1024
-#: Answers to pipelined requests are collected up to about this size, then written.
+#: What is written in one turn is collected up to about this size.
 WRITE_BATCH = 64 * 1024
-#: RFC 9112 section 9.6: what is still read, so that the peer can read our last words, and for how long.
-LINGER_SIZE = 64 * 1024
-LINGER_TIME = 2.0
-#: `minimumBodyRate` is measured over windows of this many seconds.
-RATE_WINDOW = 10.0
 
-#: The life of a connection.  SHAKING: TLS first.  SERVING: requests and answers.  LINGERING: the last answer
-#: is out, what comes is thrown away.  CLOSING: the transport was told to go.
-SHAKING, SERVING, LINGERING, CLOSING = range(4)
-
-
-class Site(Protocol):
-    """What a connection needs of its server.
-
-    :ivar exchangeFinished: emitted with an `ExchangeRecord` when a response is out.
-    """
-
-    clock: IReactorTime
-    admission: Admission
-    exchangeFinished: Signal
-    serverField: bytes
-
-    @property
-    def configuration(self) -> HttpServerConfiguration:
-        """The limits in force."""
-
-    def dispatch(self, request: HttpRequest, socket: HttpSocket) -> None:
-        """Have a whole request handled.  Never raises."""
-
-    def connectionOpened(self, connection: HttpConnection) -> None:
-        """One more."""
-
-    def connectionClosed(self, connection: HttpConnection) -> None:
-        """One less."""
+#: The life of a connection.  SHAKING: TLS first.  SERVING: requests and answers.  LEAVING: the last answer is
+#: out.  DETACHED: it belongs to another protocol.  GONE: it was lost.
+SHAKING, SERVING, LEAVING, DETACHED, GONE = range(5)
 
 
 @implementer(IHalfCloseableProtocol, IHandshakeListener, IPushProducer)
@@ -91,21 +61,23 @@ class HttpConnection(TwistedProtocol):
         self._phase = SHAKING
         #: The exchange that waits for its answer.
         self._exchange: HttpSocket | None = None
-        #: The request whose content is arriving, and what came of it.
-        self._incoming: HttpRequest | None = None
-        self._pieces: list[bytes] = []
-        self._received = self._bodySize = 0
-        self._admitted = False
-        #: Events are being worked off; answers are collected and written together at the end.
+        #: The content that is arriving.
+        self._inflow: Inflow | None = None
+        #: The peer waits for ``100 Continue``.
+        self._continueOwed = False
+        #: The status that the connection is refused with, once it can be told; it is not counted then.
+        self._refusal: int | None = None
+        #: Events are being worked off; what is to be written is collected and written at the end.
         self._batching = False
+        self._flushing = False
         #: The peer does not read: the transport holds enough.
         self._blocked = False
         self._readPaused = False
         self._readEnded = False
         #: The deadline for input is that of a head; else it is that of an idle connection.
         self._headAwaited = False
-        self._lingered = 0
-        self._departed = 0
+        self._departed = self._looks = 0
+        self._farewell: Farewell | None = None
 
     # Coming and going:
 
@@ -118,14 +90,15 @@ class HttpConnection(TwistedProtocol):
             ISSLTransport.providedBy(transport),
         )
         self.wire = Http1Wire(site.configuration, HttpRequest)
-        self.serverField = site.serverField
         self._outlet = outletFor(transport, site.clock)
         self._deadlines = Deadlines(site.clock, self._expired)
+        self.configure(site.configuration, site.serverField)
         if isinstance(self.info.remoteAddress, IPv4Address | IPv6Address):
             # Head and body may leave as two segments; Nagle would hold the second for the peer's ACK.
             transport.setTcpNoDelay(True)
         transport.registerProducer(self, True)
         site.connectionOpened(self)
+        self._refusal = site.admission.connect(self.info.remoteAddress)
         if self.info.isSecure:
             self._deadlines.set("handshake", site.configuration.handshakeTimeout)
         else:
@@ -134,7 +107,12 @@ class HttpConnection(TwistedProtocol):
     def configure(self, configuration: HttpServerConfiguration, serverField: bytes) -> None:
         """Other limits apply from now on."""
         self.wire.configuration = configuration
+        self.info.maximumBodySize = configuration.maximumBodySize
         self.serverField = serverField
+        if self._inflow is not None:
+            self._inflow.configure(configuration)
+        if "input" in self._deadlines:
+            self._awaitInput(self._headAwaited)
 
     def handshakeCompleted(self) -> None:
         """TLS is up (`IHandshakeListener`)."""
@@ -144,50 +122,59 @@ class HttpConnection(TwistedProtocol):
 
     def _admit(self) -> None:
         self._phase = SERVING
-        status = self._site.admission.connect(self.info.remoteAddress)
-        if status is not None:
-            return self._refuse(None, status)
-        self._admitted = True
-        self._awaitInput(True)
+        if self._refusal is None:
+            self._awaitInput(True)
+        else:
+            self._refuse(None, self._refusal)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The connection is gone; so is the exchange that waited for its answer."""
-        self._phase = CLOSING
+        self._phase = GONE
         self._deadlines.stop()
-        self._incoming = None
-        if self._admitted:
+        if self._refusal is None:
             self._site.admission.disconnect(self.info.remoteAddress)
         self._site.connectionClosed(self)
+        self._loseExchange(reason)
+
+    def _loseExchange(self, reason: Failure) -> None:
+        # The writing side first: a reader that fails with the loss must not be answered for.
         exchange, self._exchange = self._exchange, None
+        inflow, self._inflow = self._inflow, None
         if exchange is not None:
             exchange.connectionLost(reason)
+        if inflow is not None:
+            inflow.stop()
+            inflow.body.cut(reason.getErrorMessage())
 
     # What comes in:
 
     def dataReceived(self, data: bytes) -> None:
         """Octets from the peer."""
         if self._phase != SERVING:
-            return self._discard(data)
-        if self._incoming is not None:
-            self._received += len(data)
-            self._deadlines.set("body", self._site.configuration.bodyTimeout)
-        self._advance(self.wire.receiveData(data))
+            return self._leave().discard(data)
+        if self._inflow is not None:
+            self._inflow.arrived(len(data))
+        self._advance(self._read(data))
+
+    def _read(self, data: bytes = b"") -> Sequence[Event]:
+        """What `data` means; later, if the peer does not take what it is answered."""
+        if self._blocked and self._inflow is None:
+            self.wire.unread += data
+            return ()
+        return self.wire.receiveData(data)
 
     def readConnectionLost(self) -> None:
         """The peer sends no more, but may still read (`IHalfCloseableProtocol`)."""
         self._readEnded = True
         if self._phase != SERVING:
-            self._close()
-        elif self._exchange is None:
+            self._leave().close()
+        elif self._inflow is not None:
             self._advance(self.wire.receiveEnd())
+        elif self._exchange is None:
+            self._settle()
 
     def writeConnectionLost(self) -> None:
         """Our own end was closed, as we asked."""
-
-    def _discard(self, data: bytes) -> None:
-        self._lingered += len(data)
-        if self._phase == LINGERING and self._lingered > LINGER_SIZE:
-            self._close()
 
     def _advance(self, events: Sequence[Event]) -> None:
         """Work off `events`, and go on with what was sent ahead for as long as answers come at once."""
@@ -202,7 +189,7 @@ class HttpConnection(TwistedProtocol):
                 break
             if wire.queued > WRITE_BATCH:
                 self._flush()
-            events = () if self._blocked else wire.receiveData(b"")
+            events = self._read()
         self._batching = False
         self._flush()
         if self._phase == SERVING:
@@ -216,7 +203,7 @@ class HttpConnection(TwistedProtocol):
     def _settle(self) -> None:
         """Nothing more to do for now: what is waited for, and how long?"""
         unread = len(self.wire.unread)
-        if self._exchange is not None or self._incoming is not None:
+        if self._exchange is not None or self._inflow is not None:
             self._deadlines.clear("input")
             self._headAwaited = False
         elif self.wire.finished:
@@ -225,8 +212,9 @@ class HttpConnection(TwistedProtocol):
             return self._endOfRequests()
         else:
             self._awaitInput(unread > 0 and not self._blocked)
-        if self._readPaused or unread > READ_AHEAD:
-            self._pauseReading(unread > READ_AHEAD)
+        full = unread > READ_AHEAD or (self._inflow is not None and self._inflow.isFull)
+        if self._readPaused or full:
+            self._pauseReading(full)
 
     def _awaitInput(self, head: bool) -> None:
         """Wait for the rest of a head, from its first octet on, or for anything at all."""
@@ -261,38 +249,40 @@ class HttpConnection(TwistedProtocol):
         if request.contentLength == 0:
             self._dispatch(request)
         else:
-            self._beginBody(request)
+            self._beginContent(request)
 
-    def _beginBody(self, request: HttpRequest) -> None:
-        configuration = self._site.configuration
-        limit, length = configuration.maximumBodySize, request.contentLength
-        if limit is not None and length is not None and length > limit:
+    def _beginContent(self, request: HttpRequest) -> None:
+        site = self._site
+        policy = site.contentPolicy(request)
+        if policy is None:
+            return self._refuse(request, 500)
+        streamed, limit = policy
+        inflow = Inflow(self, request, limit, streamed, site.configuration, self._deadlines, site.clock)
+        if inflow.exceeds():
             return self._refuse(request, 413)
-        self._incoming = request
-        self._received = self._bodySize = 0
-        if request.expectsContinue:
-            self.wire.sendInformational(request.streamId, 100, [])
-        self._deadlines.set("body", configuration.bodyTimeout)
-        self._deadlines.set("rate", RATE_WINDOW)
-
-    def _receiveBody(self, event: BodyData) -> None:
-        self._pieces.append(event.data)
-        self._bodySize += len(event.data)
-        limit = self._site.configuration.maximumBodySize
-        if limit is not None and self._bodySize > limit:
-            self._refuse(self._incoming, 413)
-
-    def _endBody(self, event: BodyEnd) -> None:
-        request, self._incoming = self._incoming, None
-        pieces, self._pieces = self._pieces, []
-        self._deadlines.clear("body")
-        self._deadlines.clear("rate")
-        if request is not None:
-            request.complete(b"".join(pieces), event.trailers)
+        self._inflow = inflow
+        self._continueOwed = request.expectsContinue
+        request.receiveContent(inflow.body)
+        if streamed:
             self._dispatch(request)
+        else:
+            inflow.want()
+
+    def _receiveContent(self, event: BodyData) -> None:
+        self._continueOwed = False
+        if self._inflow is not None:
+            self._inflow.receive(event.data)
+
+    def _endContent(self, event: BodyEnd) -> None:
+        inflow, self._inflow = self._inflow, None
+        if inflow is not None:
+            inflow.stop()
+            inflow.body.end(event.trailers)
+            if not inflow.body.streamed and not inflow.unwanted:
+                self._dispatch(inflow.request)
 
     def _peerFailed(self, event: PeerError) -> None:
-        self._refuse(self._incoming, event.error.status)
+        self._refuse(None if self._inflow is None else self._inflow.request, event.error.status)
 
     def _dispatch(self, request: HttpRequest) -> None:
         self._exchange = socket = HttpSocket(self, request)
@@ -301,7 +291,62 @@ class HttpConnection(TwistedProtocol):
             self._deadlines.set("handler", timeout)
         self._site.dispatch(request, socket)
 
+    # What a reader of content says (`InflowOwner`):
+
+    def contentWanted(self, request: HttpRequest) -> None:
+        """Somebody reads the content: the peer may send it."""
+        if self._continueOwed and (self._exchange is None or not self._exchange.isBegun):
+            self.wire.sendInformational(request.streamId, 100, [])
+            self.flush()
+        self._continueOwed = False
+        self.contentTaken()
+
+    def contentTaken(self) -> None:
+        """There is room again for what the peer sends."""
+        if self._readPaused and self._phase == SERVING and not self._batching:
+            self._settle()
+
+    def contentRefused(self, request: HttpRequest, status: int) -> None:
+        """Too much, or too slow."""
+        self._refuse(request, status)
+
+    def readerFailed(self, request: HttpRequest, failure: Failure) -> None:
+        """The application's reader raised an exception."""
+        if self._exchange is not None:
+            self._site.handlingFailed(failure, request, self._exchange)
+
     # What goes out (`ExchangeLink`):
+
+    @property
+    def isBlocked(self) -> bool:
+        """The peer does not take what it is sent."""
+        return self._blocked
+
+    def flush(self) -> None:
+        """There is something to write; with what else comes of the events at hand, if there are some."""
+        if not self._batching or self.wire.queued > WRITE_BATCH:
+            self._flush()
+
+    def flushSoon(self) -> None:
+        """There is something to write, and more may follow in this turn."""
+        if not self._batching and not self._flushing:
+            self._flushing = True
+            self.callSoon(self._flushNow)
+
+    def _flushNow(self) -> None:
+        self._flushing = False
+        if self._phase == SERVING:
+            self._flush()
+
+    def callSoon(self, function: Callable[[], object]) -> None:
+        """Call `function` in the next turn of the reactor."""
+        self._site.clock.callLater(0, function)
+
+    def lastWords(self, socket: HttpSocket) -> None:
+        """A whole response is about to go out: will the connection outlive it?"""
+        # A peer that waits for 100 Continue may or may not send its content after another answer.
+        if self._inflow is not None and (self._continueOwed or not self._inflow.canDiscard()):
+            self.wire.drain()
 
     def responseFinished(self, socket: HttpSocket) -> None:
         """The wire has the whole response: the next request, if there is one."""
@@ -311,25 +356,55 @@ class HttpConnection(TwistedProtocol):
             finished.emit(
                 ExchangeRecord(self.info.remoteAddress, socket.request, socket.status, socket.bodyBytesSent)
             )
-        if not self._batching:
+        if self._inflow is not None and not self._discardContent(self._inflow):
+            return self._finish()
+        if not self._batching and self._phase == SERVING:
             self._deadlines.clear("handler")
-            self._advance(self.wire.receiveData(b""))
+            if self.wire.queued > WRITE_BATCH:
+                self._flush()
+            self._advance(self._read())
+
+    def _discardContent(self, inflow: Inflow) -> bool:
+        if self._continueOwed or not inflow.canDiscard():
+            return False
+        inflow.discard()
+        return True
 
     def closeAfterwards(self) -> None:
-        """This exchange is the last one."""
+        """The exchange that runs is the last one; without one, close now."""
         self.wire.drain()
+        if not self._batching and self._phase == SERVING:
+            self._settle()
 
     def hangUp(self, socket: HttpSocket) -> None:
         """Close without any answer, as the application wishes."""
-        self._exchange = None
-        self._close()
-        socket.connectionLost(Failure(ConnectionDone("closed without an answer")))
+        self._loseExchange(Failure(ConnectionDone("closed without an answer")))
+        self._flush()
+        self._phase = LEAVING
+        self._leave().close()
+
+    def detach(self, protocol: Any) -> None:
+        """Let `protocol` have the connection, from the first octet that is not part of the request."""
+        unread, self._exchange = self.wire.unread, None
+        self._phase = DETACHED
+        self._deadlines.stop()
+        self._flush()
+        self.transport.unregisterProducer()
+        self._pauseReading(False)
+        self._site.connectionDetached(self)
+        Detached(self, protocol).begin(unread)
 
     def _refuse(self, request: HttpRequest | None, status: int) -> None:
         """Answer in the server's own name, and close so that the peer can read it (RFC 9112 section 9.6)."""
-        self._incoming = None
-        self._pieces = []
-        fields, content = errorResponse(status)
+        begun = self._exchange is not None and self._exchange.isBegun
+        answered = self._inflow is not None and self._inflow.unwanted
+        self._loseExchange(Failure(ConnectionLost(f"refused with {status}")))
+        if begun:
+            return self.abort()
+        if answered:
+            # A second answer would be taken for that of the next request.
+            return self._finish()
+        fields, content = errorResponse(status, self.serverField)
         method = "GET" if request is None else request.method
         length, content = frameContent(method, status, content, None)
         self.wire.drain()
@@ -337,7 +412,6 @@ class HttpConnection(TwistedProtocol):
         self._site.exchangeFinished.emit(
             ExchangeRecord(self.info.remoteAddress, request, status, len(content))
         )
-        self._flush()
         self._finish()
 
     # Back-pressure (`IPushProducer`): the transport says whether the peer takes what it is sent.
@@ -345,12 +419,16 @@ class HttpConnection(TwistedProtocol):
     def pauseProducing(self) -> None:
         """The transport holds enough: nothing more is answered until it has less."""
         self._blocked = True
+        if self._exchange is not None:
+            self._exchange.pauseProducing()
 
     def resumeProducing(self) -> None:
         """The transport has room again."""
         self._blocked = False
-        if self._phase == SERVING and self._exchange is None and not self._batching:
-            self._advance(self.wire.receiveData(b""))
+        if self._exchange is not None:
+            self._exchange.resumeProducing()
+        elif self._phase == SERVING and not self._batching:
+            self._advance(self._read())
 
     def stopProducing(self) -> None:
         """The connection is gone; `connectionLost` says so too."""
@@ -362,98 +440,86 @@ class HttpConnection(TwistedProtocol):
         if self._phase == SHAKING:
             self.abort()
         elif self._phase == SERVING:
-            self.wire.drain()
-            if self.wire.finished and self._exchange is None and self._incoming is None:
-                self._finish()
+            self.closeAfterwards()
 
     def abort(self) -> None:
         """Drop the connection, whatever is still on its way."""
-        self._phase = CLOSING
-        self.transport.abortConnection()
+        if self._phase != GONE:
+            self._phase = LEAVING
+            self.transport.abortConnection()
 
     def cancel(self) -> None:
         """Drop the connection, and the handler that is still at work for it."""
         exchange = self._exchange
         self.abort()
+        self._loseExchange(Failure(ConnectionAborted()))
         if exchange is not None:
-            exchange.connectionLost(Failure(ConnectionAborted()))
             exchange.cancelHandling()
 
     def _finish(self) -> None:
-        """The last answer is out.  Close our end, and wait a little for the peer to close its own.
-
-        To close both at once while the peer still sends would reset the connection, and might destroy what
-        it has not read yet.
-        """
-        self._phase = LINGERING
+        """The last answer is known: write it, and go."""
+        self._flush()
+        self._phase = LEAVING
         for name in ("input", "body", "rate", "handler"):
             self._deadlines.clear(name)
-        # Over TLS a half-close would go behind its back; its own closing waits for the peer anyway.
-        halfCloses = IHalfCloseableDescriptor.providedBy(self.transport) and not self.info.isSecure
-        if self._readEnded or not halfCloses:
-            return self._close()
-        self.transport.unregisterProducer()
         self._pauseReading(False)
-        self.transport.loseWriteConnection()
-        self._deadlines.set("linger", LINGER_TIME)
+        if self._readEnded:
+            self._leave().close()
+        else:
+            self._leave().linger(self.info.isSecure)
 
-    def _close(self) -> None:
-        self._phase = CLOSING
-        self.transport.unregisterProducer()
-        self._pauseReading(False)
-        self.transport.loseConnection()
-        self._deadlines.set("close", self._site.configuration.closeTimeout)
+    def _leave(self) -> Farewell:
+        if self._farewell is None:
+            timeout = self._site.configuration.closeTimeout
+            self._farewell = Farewell(self.transport, self._outlet, self._deadlines, timeout)
+        return self._farewell
 
-    def _watchWrites(self) -> None:
-        self._departed = self._outlet.departed
-        self._deadlines.set("write", self._site.configuration.writeTimeout)
+    def _watchWrites(self, looks: int = 4) -> None:
+        """Look four times at what the peer takes, before it is said not to move."""
+        self._departed, self._looks = self._outlet.departed, looks
+        self._deadlines.set("write", self._site.configuration.writeTimeout / 4)
 
     def _expired(self, name: str) -> None:
         _EXPIRIES[name](self)
 
     def _writeExpired(self) -> None:
         """A peer may be slow, but it must move."""
-        if self._outlet.pending:
-            if self._outlet.departed > self._departed:
-                self._watchWrites()
-            else:
-                self.abort()
+        if not self._outlet.pending:
+            return
+        if self._outlet.departed > self._departed:
+            self._watchWrites()
+        elif self._looks > 1:
+            self._watchWrites(self._looks - 1)
+        else:
+            self.abort()
 
     def _inputExpired(self) -> None:
         if self._headAwaited and self.wire.unread:
             self._refuse(None, 408)
         elif self._outlet.pending:
-            # It still reads the last answer.
-            self._awaitInput(False)
+            # It still reads the last answer, and `writeTimeout` watches that.
+            self._deadlines.set("input", max(self._site.configuration.keepAliveTimeout, 1.0))
         else:
             self._finish()
 
     def _bodyExpired(self) -> None:
-        self._refuse(self._incoming, 408)
+        if self._inflow is not None:
+            self._refuse(self._inflow.request, 408)
 
     def _rateExpired(self) -> None:
-        if self._received < self._site.configuration.minimumBodyRate * RATE_WINDOW:
-            self._refuse(self._incoming, 408)
-        else:
-            self._received = 0
-            self._deadlines.set("rate", RATE_WINDOW)
+        if self._inflow is not None:
+            self._inflow.rateExpired()
 
     def _handlerExpired(self) -> None:
-        if self._exchange is not None:
+        # What was answered in its own turn leaves its deadline behind; the configuration may have changed.
+        if self._exchange is not None and self._site.configuration.handlerTimeout:
             self._exchange.expire()
-
-    def _closeExpired(self) -> None:
-        # While octets wait for a slow peer, it is `writeTimeout` that decides.
-        if self._outlet.pending and "write" in self._deadlines:
-            self._deadlines.set("close", self._site.configuration.closeTimeout)
-        else:
-            self.abort()
 
 
 _HANDLERS: dict[type, Callable[[HttpConnection, Any], None]] = {
     HttpRequest: HttpConnection._beginRequest,
-    BodyData: HttpConnection._receiveBody,
-    BodyEnd: HttpConnection._endBody,
+    BodyData: HttpConnection._receiveContent,
+    BodyEnd: HttpConnection._endContent,
     PeerError: HttpConnection._peerFailed,
 }
 
@@ -464,6 +530,6 @@ _EXPIRIES: dict[str, Callable[[HttpConnection], None]] = {
     "rate": HttpConnection._rateExpired,
     "handler": HttpConnection._handlerExpired,
     "write": HttpConnection._writeExpired,
-    "linger": HttpConnection._close,
-    "close": HttpConnection._closeExpired,
+    "linger": lambda connection: connection._leave().close(),
+    "close": lambda connection: connection._leave().closeExpired(),
 }

@@ -64,6 +64,8 @@ class Deadlines:
             if self._due.get(name, now + 1) <= now:
                 del self._due[name]
                 self._expire(name)
-        if self._due and self._call is None:
+        if self._due:
             when = min(self._due.values())
-            self._schedule(when, max(when - now, 0))
+            # One that expired may have set another, later than what is still waited for.
+            if self._call is None or when < self._at:
+                self._schedule(when, max(when - now, 0))

@@ -70,6 +70,7 @@ class EagerOutlet(Outlet):
             or t.disconnecting
             or t._writeDisconnecting
             or t._writeDisconnected
+            or t._aborting
             or not (t.producer is None or t.streamingProducer)
             or self._eager + size > EAGER_PER_TURN
         ):
@@ -81,8 +82,11 @@ class EagerOutlet(Outlet):
         if sent == size:
             self._written += size
             return True
+        if isinstance(sent, int):
+            self._written += sent
+            return super().write(data[sent:])
         # Anything that is no number means trouble, and to find that out is the reactor's business.
-        return super().write(data[sent:] if isinstance(sent, int) else data)
+        return super().write(data)
 
     def _resetLater(self) -> None:
         # What went in earlier turns counts until it is too much: no timer for the many who never get there.
@@ -109,6 +113,8 @@ def outletFor(transport: Any, clock: IReactorTime) -> Outlet:
 def _buffered(transport: Any) -> int:
     if isinstance(transport, tcp.Connection | unix.Server):
         return len(transport.dataBuffer) - transport.offset + transport._tempDataLen
+    # TLS collects small writes until the end of the turn, and keeps what it cannot encrypt yet.
+    collected = getattr(getattr(transport, "_aggregator", None), "_buffer", ())
     held = getattr(transport, "_appSendBuffer", ())
     inner = getattr(transport, "transport", None)
-    return sum(map(len, held)) + (0 if inner is None else _buffered(inner))
+    return sum(map(len, collected)) + sum(map(len, held)) + (0 if inner is None else _buffered(inner))

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.defer import CancelledError, DeferredList
+from twisted.internet.error import ConnectionLost
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -16,6 +17,7 @@ from ._admission import Admission
 from ._awaitables import asDeferred, isAwaitable
 from ._connection import HttpConnection
 from .configuration import HttpServerConfiguration
+from .errors import HttpError
 from .httpsocket import HttpSocket
 from .request import HttpRequest
 from .signals import Signal
@@ -24,7 +26,7 @@ _log = Logger()
 
 
 class Site:
-    """Fills `txabstracthttp._connection.Site`.
+    """Fills `txabstracthttp._seams.Site`.
 
     It is an object of its own so that a subclass of the server can give its members any name it likes.
     """
@@ -34,14 +36,16 @@ class Site:
     def __init__(
         self,
         handle: Callable[[HttpRequest, HttpSocket], Any],
+        streamsBody: Callable[[HttpRequest], bool | int],
         missingHandler: Signal,
         exchangeFinished: Signal,
-        configuration: HttpServerConfiguration,
     ) -> None:
         self._handle = handle
+        self._streamsBody = streamsBody
         self._missingHandler = missingHandler
         self.exchangeFinished = exchangeFinished
         self.connections: set[HttpConnection] = set()
+        configuration = HttpServerConfiguration()
         self.admission = Admission(configuration, lambda: self.clock.seconds())  # noqa: PLW0108  # it comes later
         self.emptied: Callable[[], None] | None = None
         self.configure(configuration)
@@ -60,13 +64,34 @@ class Site:
         """One more."""
         self.connections.add(connection)
 
+    def connectionDetached(self, connection: HttpConnection) -> None:
+        """It counts until it is closed, but `close` leaves it alone."""
+        self.connections.discard(connection)
+        self._tellIfEmpty()
+
     def connectionClosed(self, connection: HttpConnection) -> None:
         """One less."""
         self.connections.discard(connection)
+        self._tellIfEmpty()
+
+    def _tellIfEmpty(self) -> None:
         if self.emptied is not None and not self.connections:
             self.emptied()
 
     # Requests:
+
+    def contentPolicy(self, request: HttpRequest) -> tuple[bool, int | None] | None:
+        """Ask the application how it wants content: whether streamed, and how much at most."""
+        try:
+            answer = self._streamsBody(request)
+            if answer is False:
+                return False, self.configuration.maximumBodySize
+            if isinstance(answer, int) and answer >= 0:
+                return True, None if answer is True else answer
+            raise TypeError(f"streamsBody() returned {answer!r}, not a bool or a number of octets")
+        except Exception:
+            _log.failure("{request!r}: streamsBody() failed", request=request)
+            return None
 
     def dispatch(self, request: HttpRequest, socket: HttpSocket) -> None:
         """Have a request handled, and see to it that it is answered."""
@@ -77,7 +102,7 @@ class Site:
             else:
                 result = self._handle(request, socket)
         except Exception:
-            return self._failed(Failure(), request, socket)
+            return self.handlingFailed(Failure(), request, socket)
         if result is not True:
             self._conclude(result, request, socket)
 
@@ -86,25 +111,31 @@ class Site:
         if result is False:
             self._missing(request, socket)
         elif isAwaitable(result):
-            socket.handling = asDeferred(result)
-            socket.handling.addCallback(self._settled, request, socket)
-            socket.handling.addErrback(self._failed, request, socket)
+            handling = socket.handling = asDeferred(result)
+            handling.addCallback(self._settled, request, socket)
+            handling.addErrback(self.handlingFailed, request, socket)
         elif result is not None or not socket.isClaimed:
             raise_ = TypeError(f"handleRequest() returned {result!r} for {request!r}, not True or False")
-            self._failed(Failure(raise_), request, socket)
+            self.handlingFailed(Failure(raise_), request, socket)
 
     def _settled(self, result: object, request: HttpRequest, socket: HttpSocket) -> None:
         socket.handling = None
         if result is not True:
             self._conclude(result, request, socket)
 
-    def _failed(self, failure: Failure, request: HttpRequest, socket: HttpSocket) -> None:
-        """500 if nothing was sent.  That a handler was cancelled is news to nobody."""
+    def handlingFailed(self, failure: Failure, request: HttpRequest, socket: HttpSocket) -> None:
+        """500 if nothing was sent, else an abort.
+
+        That a handler was cancelled, or that content was cut short by a peer that left, is news to nobody.
+        """
         socket.handling = None
-        if failure.check(CancelledError) and socket.isAnswered:
+        if isinstance(failure.value, CancelledError | ConnectionLost) and socket.isAnswered:
             return
-        _log.failure("{request!r} could not be handled", failure, request=request)
-        socket.fail()
+        if isinstance(failure.value, HttpError):
+            socket.fail(failure.value.status)
+        else:
+            _log.failure("{request!r} could not be handled", failure, request=request)
+            socket.fail()
 
     def _missing(self, request: HttpRequest, socket: HttpSocket) -> None:
         answers = self._missingHandler.emit(request, socket)

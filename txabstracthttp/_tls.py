@@ -5,7 +5,7 @@ from __future__ import annotations
 __all__ = ["CIPHERS", "CertificateLike", "KeyLike", "connectionCreator"]
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -67,9 +67,21 @@ def connectionCreator(
         raise ValueError(f"the least TLS version is TLSv1_2 or TLSv1_3, not {protocol!r}")
     byName = {
         name.lower().encode("ascii"): _options(each, key, minimum, dhParameters=dhParameters).getContext()
-        for name, (each, key) in (certificates or {}).items()
+        for name, each, key in _named(certificates)
     }
     return _options(certificate, privateKey, minimum, byName, dhParameters, extraChain)
+
+
+def _named(certificates: object) -> Iterator[tuple[str, object, object]]:
+    """Name, certificate and key of each entry."""
+    if certificates is None:
+        return
+    if not isinstance(certificates, Mapping):
+        raise TypeError(f"certificates is a mapping of host names, not {type(certificates).__name__}")
+    for name, pair in certificates.items():
+        if not isinstance(name, str) or not isinstance(pair, tuple | list) or len(pair) != 2:
+            raise TypeError(f"certificates maps a host name to a certificate and its key, not {name!r}")
+        yield name, *pair
 
 
 def _options(

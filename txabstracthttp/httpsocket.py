@@ -4,17 +4,24 @@ from __future__ import annotations
 
 __all__ = ["HttpSocket"]
 
-from typing import Any
+import os
+from collections.abc import Iterable
+from mimetypes import guess_type
+from pathlib import Path
+from stat import S_ISREG
+from typing import Any, BinaryIO
 
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.error import ConnectionLost
-from twisted.internet.interfaces import IAddress
+from twisted.internet.interfaces import IAddress, IConsumer, ITransport
 from twisted.python.failure import Failure
+from zope.interface import implementer
 
 from ._boundaries import ExchangeLink
 from ._events import FieldPairs
+from ._stream import FileProducer, ResponseStream
 from .errors import AlreadyAnswered
-from .headers import HeadersLike
+from .headers import HeadersLike, HttpHeaders, encodeFields
 from .request import HttpRequest
 from .semantics import (
     Content,
@@ -22,8 +29,10 @@ from .semantics import (
     composeHead,
     encodeContent,
     encodeMediaType,
+    encodeTrailers,
     errorResponse,
     frameContent,
+    mayHaveContent,
     standardFields,
 )
 
@@ -31,9 +40,11 @@ from .semantics import (
 NEW, BEGUN, FINISHED, GONE = range(4)
 
 
+@implementer(ITransport, IConsumer)
 class HttpSocket:
     """The connection, as far as one request is concerned (the QTcpSocket of Qt 6.4's handlers).
 
+    It provides `ITransport` and `IConsumer`: what writes to a Twisted transport writes a response to it.
     Keep it, and answer whenever you like.  When the client has left meanwhile, answering does nothing.
 
     :ivar request: the request that is answered.
@@ -42,7 +53,17 @@ class HttpSocket:
     :ivar handling: what an asynchronous handler is waited for by; None for others, and when it is done.
     """
 
-    __slots__ = ("_claimed", "_link", "_state", "_waiters", "bodyBytesSent", "handling", "request", "status")
+    __slots__ = (
+        "_claimed",
+        "_link",
+        "_state",
+        "_stream",
+        "_waiters",
+        "bodyBytesSent",
+        "handling",
+        "request",
+        "status",
+    )
 
     def __init__(self, link: ExchangeLink, request: HttpRequest) -> None:
         self._link = link
@@ -50,6 +71,7 @@ class HttpSocket:
         self._state = NEW
         self._claimed = False
         self._waiters: list[Deferred[None]] | None = None
+        self._stream: ResponseStream | None = None
         self.handling: Deferred[Any] | None = None
         self.status = 0
         self.bodyBytesSent = 0
@@ -74,38 +96,199 @@ class HttpSocket:
         """
         if self._state != NEW:
             return self._refuseUnlessGone()
-        if status != 200:
+        if type(status) is not int or status != 200:
             checkStatus(status)
         content, mediaType = encodeContent(body)
         if contentType is not None:
             mediaType = encodeMediaType(contentType)
-        declared = None
+        declared, closes = None, False
         fields: FieldPairs
         if headers is None:
             fields = standardFields(mediaType, self._link.serverField)
         else:
             fields, declared, closes = composeHead(headers, mediaType, self._link.serverField)
-            if closes:
-                self._link.closeAfterwards()
         length: int | None = len(content)
         if status != 200 or declared is not None or self.request.method == "HEAD":
             length, content = frameContent(self.request.method, status, content, declared)
+        if closes:
+            self._link.closeAfterwards()
         self._send(status, fields, length, content)
+
+    def begin(self, status: int = 200, headers: HeadersLike = None) -> None:
+        """Begin an answer whose content follows, by `write` or from a producer, until `finish`.
+
+        Without a Content-Length it is chunked on HTTP/1.1, and ends with the connection on HTTP/1.0.  The
+        head leaves together with the first content, or at the end of this turn of the reactor.
+
+        :raises AlreadyAnswered: the response was begun already.
+        :raises ValueError: a status or field that must not be sent.
+        """
+        if self._state != NEW:
+            return self._refuseUnlessGone()
+        checkStatus(status)
+        head = composeHead(headers, None, self._link.serverField)
+        hasContent = mayHaveContent(self.request.method, status)
+        if head.closes:
+            self._link.closeAfterwards()
+        self._state = BEGUN
+        self.status = status
+        self._stream = ResponseStream(head.length if hasContent else None, hasContent, self._link.callSoon)
+        length = 0 if status == 205 else head.length
+        self._link.wire.sendHead(self.request.streamId, status, head.fields, length, hasContent)
+        self._link.flushSoon()
+
+    def write(self, data: bytes) -> None:
+        """Send a piece of content; begins the answer, with 200, if that was not done.
+
+        :raises TypeError: not bytes.
+        :raises ValueError: more than the Content-Length that was given.
+        :raises AlreadyAnswered: the response was finished.
+        """
+        if not isinstance(data, bytes | bytearray | memoryview):
+            raise TypeError(f"content is written as bytes, not {type(data).__name__}")
+        if self._state == NEW:
+            self.begin()
+        stream = self._stream
+        if self._state != BEGUN or stream is None:
+            return self._refuseUnlessGone()
+        stream.count(len(data))
+        if data and stream.hasContent:
+            self.bodyBytesSent += len(data)
+            self._link.wire.sendBody(self.request.streamId, bytes(data))
+            self._link.flush()
+
+    def writeSequence(self, data: Iterable[bytes]) -> None:
+        """Send several pieces."""
+        self.write(b"".join(data))
+
+    def finish(self, trailers: HeadersLike = None) -> None:
+        """End the answer.
+
+        :param trailers: fields behind the content (RFC 9110 section 6.5); where the framing has no room for
+            them, they are left out.
+        :raises AlreadyAnswered: it was finished already.
+        :raises ValueError: a trailer that must not be sent, or less content than the Content-Length says; the
+            connection is dropped then, since nothing else can tell the peer.
+        """
+        if self._state == NEW:
+            self.begin()
+        stream = self._stream
+        if self._state != BEGUN or stream is None:
+            return self._refuseUnlessGone()
+        fields = encodeTrailers(trailers)
+        if stream.missing:
+            missing = stream.missing
+            self._link.abort()
+            raise ValueError(f"the response ends {missing} octets short of its Content-Length")
+        stream.unregister()
+        self._state = FINISHED
+        self._link.wire.sendEnd(self.request.streamId, fields)
+        self._link.responseFinished(self)
+        if self._waiters is not None:
+            self._fire(None)
+
+    def sendFile(self, source: str | os.PathLike[str] | BinaryIO, headers: HeadersLike = None) -> None:
+        """Answer with a file, read as fast as the peer takes it (Qt: QHttpServerResponse::fromFile).
+
+        :param source: a path, or a file opened for reading in binary mode, from where it stands to its end.
+            It is closed in the end.  A path that cannot be opened is answered with 404.
+        :param headers: more fields.  Content-Type is guessed from the name if it is not among them.
+        :raises AlreadyAnswered, ValueError: as for `begin`.
+        """
+        if self._state != NEW:
+            return self._refuseUnlessGone()
+        try:
+            file = Path(source).open("rb") if isinstance(source, str | os.PathLike) else source  # noqa: SIM115
+        except OSError:
+            return self.refuse(404)
+        try:
+            self.begin(headers=_fileFields(file, headers))
+        except BaseException:
+            file.close()
+            raise
+        self.registerProducer(FileProducer(file, self), False)
+
+    def inform(self, status: int, headers: HeadersLike = None) -> None:
+        """Send an interim response, such as 103 Early Hints (RFC 8297), before the answer.
+
+        :param status: 100 to 199, but not 101.
+        :raises AlreadyAnswered: the answer was begun already.
+        :raises ValueError: another status, or a field that must not be sent.
+        """
+        if self._state != NEW:
+            return self._refuseUnlessGone()
+        if (
+            isinstance(status, bool)
+            or not isinstance(status, int)
+            or not 100 <= status <= 199
+            or status == 101
+        ):
+            raise ValueError(f"an interim status is 100 or 102 to 199, not {status!r}")
+        self._link.wire.sendInformational(self.request.streamId, status, encodeFields(headers))
+        self._link.flush()
+
+    def registerProducer(self, producer: Any, streaming: bool) -> None:
+        """Let `producer` write the content, at the pace of the peer; `finish` stays yours to call.
+
+        :param streaming: it is an `IPushProducer`; else an `IPullProducer`.
+        :raises RuntimeError: there is a producer already.
+        """
+        if self._state == NEW:
+            self.begin()
+        if self._stream is None or self._state != BEGUN:
+            producer.stopProducing()
+            return self._refuseUnlessGone()
+        self._stream.register(producer, streaming, self._link.isBlocked)
+
+    def unregisterProducer(self) -> None:
+        """The producer has no more; the answer goes on."""
+        if self._stream is not None:
+            self._stream.unregister()
+
+    def pauseProducing(self) -> None:
+        """The peer does not keep up; called by the connection."""
+        if self._stream is not None:
+            self._stream.pause()
+
+    def resumeProducing(self) -> None:
+        """The peer has caught up; called by the connection."""
+        if self._stream is not None:
+            self._stream.resume()
+
+    def detach(self, protocol: Any) -> None:
+        """Leave HTTP: let `protocol` have the connection (HTTP/1 only).
+
+        It is connected to the transport, gets what the peer has sent behind the request, and then everything
+        that follows.  Nothing of ours stays between: no deadline and no producer.
+
+        :param protocol: an `IProtocol`.
+        :raises AlreadyAnswered: something was sent already.
+        :raises RuntimeError: HTTP/2, or content of the request that is still on its way.
+        """
+        if self._state != NEW:
+            return self._refuseUnlessGone()
+        self._link.detach(protocol)
+        self._state = FINISHED
+        self._fire(None)
 
     def refuse(self, status: int) -> None:
         """Answer with a plain error page of our own; nothing if the exchange was answered already."""
         if self._state == NEW:
-            fields, content = errorResponse(status)
+            fields, content = errorResponse(status, self._link.serverField)
             length, content = frameContent(self.request.method, status, content, None)
             self._send(status, fields, length, content)
 
-    def fail(self) -> None:
+    def fail(self, status: int = 500) -> None:
         """The handler failed; called by the server."""
-        self.refuse(500)
+        if self._state == BEGUN:
+            # The peer has the head: an end that looks complete would be a lie.
+            self._link.abort()
+        else:
+            self.refuse(status)
 
     def expire(self) -> None:
         """The handler took too long; called by the connection."""
-        self.refuse(503)
+        self.fail(503)
         self.cancelHandling()
 
     def cancelHandling(self) -> None:
@@ -114,6 +297,8 @@ class HttpSocket:
             self.handling.cancel()
 
     def _send(self, status: int, fields: FieldPairs, length: int | None, content: bytes) -> None:
+        if self.request.contentLength != 0:
+            self._link.lastWords(self)
         self._state = FINISHED
         self.status = status
         self.bodyBytesSent = len(content)
@@ -137,15 +322,23 @@ class HttpSocket:
         return self._claimed or self._state != NEW
 
     @property
+    def isBegun(self) -> bool:
+        """Whether something of the answer was sent."""
+        return self._state == BEGUN
+
+    @property
     def isAnswered(self) -> bool:
         """Whether the response has been finished, or the client has gone."""
         return self._state >= FINISHED
 
     def loseConnection(self) -> None:
-        """Close the connection once this exchange is over; without an answer, at once."""
-        self._link.closeAfterwards()
+        """Finish the answer, and close the connection; without an answer, close at once."""
         if self._state == NEW:
             self._link.hangUp(self)
+        elif self._state != GONE:
+            self._link.closeAfterwards()
+            if self._state == BEGUN:
+                self.finish()
 
     def abortConnection(self) -> None:
         """Drop the connection now, whatever is still on its way."""
@@ -184,6 +377,8 @@ class HttpSocket:
         """The client has left; called by the connection."""
         if self._state < FINISHED:
             self._state = GONE
+            if self._stream is not None:
+                self._stream.stop()
             self._fire(reason)
 
     def _fire(self, outcome: Failure | None) -> None:
@@ -192,3 +387,25 @@ class HttpSocket:
             # Whoever cancelled his own has heard already.
             if not waiter.called:
                 waiter.callback(outcome)
+
+
+def _fileFields(file: BinaryIO, headers: HeadersLike) -> HttpHeaders:
+    """What can be said of a file: how much of it there is, and of what kind it seems to be."""
+    fields = HttpHeaders(headers)
+    mediaType, encoding = guess_type(str(getattr(file, "name", "")))
+    if "Content-Type" not in fields:
+        fields.add("Content-Type", mediaType if mediaType and not encoding else "application/octet-stream")
+    length = _lengthOf(file)
+    if length is not None and "Content-Length" not in fields:
+        fields.add("Content-Length", str(length))
+    return fields
+
+
+def _lengthOf(file: BinaryIO) -> int | None:
+    """How much of `file` is left; None for what has no length, such as a pipe."""
+    try:
+        status = os.fstat(file.fileno())
+        return max(status.st_size - file.tell(), 0) if S_ISREG(status.st_mode) else None
+    except OSError:
+        # Files in memory say so, as `io.UnsupportedOperation`.
+        return None

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 __all__ = ["ConnectionInfo", "HttpQuery", "HttpRequest"]
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_plus, unquote_to_bytes
 
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IAddress
 
 from ._events import Fields, Head
+from .body import RequestBody
 from .headers import HttpHeaders
 from .wire.target import splitTarget
 
@@ -21,12 +23,13 @@ if TYPE_CHECKING:
 class ConnectionInfo:
     """What all requests of one connection have in common."""
 
-    __slots__ = ("isSecure", "localAddress", "peerCertificate", "remoteAddress")
+    __slots__ = ("isSecure", "localAddress", "maximumBodySize", "peerCertificate", "remoteAddress")
 
     def __init__(self, remoteAddress: IAddress, localAddress: IAddress, isSecure: bool) -> None:
         self.remoteAddress = remoteAddress
         self.localAddress = localAddress
         self.isSecure = isSecure
+        self.maximumBodySize: int | None = None
         self.peerCertificate: Any = None
 
 
@@ -39,7 +42,7 @@ class HttpRequest(Head):
     :ivar connection: what it has in common with the others that came by the same connection.
     """
 
-    __slots__ = ("_body", "_headers", "_path", "_query", "_trailers", "connection")
+    __slots__ = ("_content", "_headers", "_path", "_query", "connection")
 
     connection: ConnectionInfo
 
@@ -65,26 +68,66 @@ class HttpRequest(Head):
         self.contentLength = contentLength
         self.upgrade = upgrade
         self.expectsContinue = expectsContinue
-        self._body = b""
+        self._content: RequestBody | None = None
         self._headers: HttpHeaders | None = None
         self._path: str | None = None
         self._query: HttpQuery | None = None
-        self._trailers: Fields = []
+
+    # The content:
 
     @property
     def body(self) -> bytes:
-        """The content, whole; empty if there is none."""
-        return self._body
+        """The content, whole; empty if there is none.
 
-    def complete(self, body: bytes, trailers: Fields) -> None:
-        """The content is there; called by the connection, before any handler sees the request."""
-        self._body = body
-        self._trailers = trailers
+        :raises RuntimeError: it is streamed, so it is not all there.
+        """
+        if self._content is None:
+            return b""
+        if self._content.streamed:
+            raise RuntimeError("this content is streamed: use deliverBody(), content() or async for")
+        return self._content.whole()
+
+    def deliverBody(self, protocol: Any) -> None:
+        """Hand the content to a Twisted protocol, as `twisted.web.iweb.IResponse.deliverBody` does.
+
+        :param protocol: an `IProtocol`; its ``dataReceived`` gets the content, and its ``connectionLost`` a
+            `ConnectionDone` when that is complete, a `ConnectionLost` when it was cut short.  Its transport
+            is an `IPushProducer`: to pause it holds the peer back.
+        :raises RuntimeError: somebody else reads it.
+        """
+        self._reading().deliver(protocol)
+
+    def content(self) -> Deferred[bytes]:
+        """Wait for the whole content.
+
+        :return: it fails with `ConnectionLost` when the content is cut short, and with `HttpError` when it
+            is larger than `maximumBodySize`; an `HttpError` that leaves a handler is answered as it says.
+        :raises RuntimeError: somebody else reads it.
+        """
+        return Deferred.fromCoroutine(self._reading().collect(self.connection.maximumBodySize))
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        """The content, piece by piece as it arrives; `ConnectionLost` when it is cut short.
+
+        :raises RuntimeError: somebody else reads it.
+        """
+        return aiter(self._reading())
+
+    def _reading(self) -> RequestBody:
+        if self._content is None:
+            self._content = RequestBody.complete()
+        return self._content
+
+    def receiveContent(self, content: RequestBody) -> None:
+        """Content is on its way; called by the connection."""
+        self._content = content
 
     @property
     def trailers(self) -> HttpHeaders:
-        """The trailer section behind the content (RFC 9110 section 6.5); empty if there is none."""
-        return HttpHeaders.fromWire(self._trailers)
+        """The trailer section (RFC 9110 section 6.5), once the content has ended; mostly empty."""
+        return HttpHeaders.fromWire([] if self._content is None else self._content.trailers)
+
+    # The head:
 
     @property
     def headers(self) -> HttpHeaders:
@@ -127,7 +170,9 @@ class HttpRequest(Head):
         path = splitTarget(self.method, self.target)[1].decode("ascii")
         if not path.startswith("/"):
             path = ""
-        return DecodedURL(URL.from_text(f"{scheme}://{self.authority.decode('ascii')}{path}"), lazy=True)
+        # A port may be empty (RFC 3986 section 3.2.3), which hyperlink does not know.
+        authority = self.authority.decode("ascii").removesuffix(":")
+        return DecodedURL(URL.from_text(f"{scheme}://{authority}{path}"), lazy=True)
 
     @property
     def remoteAddress(self) -> IAddress:

@@ -9,8 +9,10 @@ __all__ = [
     "composeHead",
     "encodeContent",
     "encodeMediaType",
+    "encodeTrailers",
     "errorResponse",
     "frameContent",
+    "mayHaveContent",
     "standardFields",
 ]
 
@@ -21,6 +23,7 @@ from typing import Any, NamedTuple
 from ._events import FieldPairs, Fields
 from ._status import reasonPhrase
 from .headers import HeadersLike, encodeFields
+from .wire.fields import FORBIDDEN_TRAILERS
 
 #: What `respond` takes for a body.
 Content = str | bytes | bytearray | memoryview | dict[str, Any] | list[Any]
@@ -78,6 +81,23 @@ def frameContent(method: str, status: int, content: bytes, declared: int | None)
     return len(content), content
 
 
+def mayHaveContent(method: str, status: int) -> bool:
+    """Whether content may follow the head of such a response (section 6.4.1)."""
+    return method != "HEAD" and status not in (204, 205, 304)
+
+
+def encodeTrailers(trailers: HeadersLike) -> Fields:
+    """Check a trailer section (section 6.5.1).
+
+    :raises ValueError: a malformed field, or one that must be known before the content.
+    """
+    fields = encodeFields(trailers)
+    for name, _ in fields:
+        if name.lower() in FORBIDDEN_TRAILERS:
+            raise ValueError(f"{name.decode('ascii')} cannot be a trailer")
+    return fields
+
+
 def encodeMediaType(contentType: str) -> bytes:
     """Check a media type as a field value.
 
@@ -119,15 +139,16 @@ def composeHead(headers: HeadersLike, contentType: bytes | None, server: bytes) 
         raise ValueError("Transfer-Encoding is the server's to choose")
     standard = [field for field in standardFields(contentType, server) if field[0].lower() not in given]
     if not _CONNECTION_FIELDS.isdisjoint(given):
-        return _withoutConnectionFields(standard + fields, given)
+        return _withoutConnectionFields(standard + fields)
     return ResponseHead(standard + fields)
 
 
 _CONNECTION_FIELDS = frozenset((b"connection", b"content-length", b"keep-alive"))
 
 
-def _withoutConnectionFields(fields: Fields, given: dict[bytes, bytes]) -> ResponseHead:
-    options = {option.strip() for option in given.get(b"connection", b"").lower().split(b",")}
+def _withoutConnectionFields(fields: Fields) -> ResponseHead:
+    listed = b",".join(value for name, value in fields if name.lower() == b"connection")
+    options = {option.strip() for option in listed.lower().split(b",")}
     dropped = {b"content-length", b"keep-alive"}
     if options <= {b"close", b"keep-alive", b""}:
         dropped.add(b"connection")
@@ -145,9 +166,9 @@ def _parseLength(lengths: list[bytes]) -> int:
     return int(lengths[0])
 
 
-def errorResponse(status: int) -> tuple[Fields, bytes]:
+def errorResponse(status: int, server: bytes) -> tuple[Fields, bytes]:
     """The fields and the content of the answer to a request that is refused: fixed text, for people."""
-    fields = [*standardFields(None, b""), *_ERROR_FIELDS]
+    fields = [*standardFields(None, server), *_ERROR_FIELDS]
     return fields, f"{status} {reasonPhrase(status)}\n".encode("ascii")
 
 

@@ -17,10 +17,12 @@ from twisted.internet.interfaces import (
     IListeningPort,
     IOpenSSLServerConnectionCreator,
     IProtocolNegotiationFactory,
+    ISSLTransport,
     IStreamServerEndpoint,
 )
-from twisted.internet.protocol import Factory
+from twisted.internet.protocol import Factory, Protocol
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from ._binding import adopt, checkEndpoint, listeningSocket, resolveEndpoint
@@ -75,15 +77,13 @@ class AbstractHttpServer(Factory, ABC):
         self._reactor = reactor
         self._http2Configuration = Http2Configuration()
         self._ports = PortRegistry()
+        #: Those who wait for an endpoint that has not listened yet.
         self._binding: set[Deferred[IListeningPort]] = set()
         self._creator: IOpenSSLServerConnectionCreator | None = None
         self._closing: Closing | None = None
-        self._site = Site(
-            self.handleRequest,
-            self.missingHandler,
-            self.exchangeFinished,
-            HttpServerConfiguration() if configuration is None else configuration,
-        )
+        self._site = Site(self.handleRequest, self.streamsBody, self.missingHandler, self.exchangeFinished)
+        if configuration is not None:
+            self.setConfiguration(configuration)
 
     def __getattr__(self, name: str) -> Any:
         if name in _SET_UP:
@@ -104,6 +104,16 @@ class AbstractHttpServer(Factory, ABC):
 
         An exception is logged, and answered with 500 if nothing was sent yet.
         """
+
+    def streamsBody(self, request: HttpRequest) -> bool | int:
+        """Whether `handleRequest` is called with the head of `request`, to read its content as it comes.
+
+        Called at the head of every request that has content.
+
+        :return: False: the content is collected first, up to `maximumBodySize`, as in Qt.  True: it is
+            streamed, however much it is.  A number: it is streamed, up to so many octets.
+        """
+        return False
 
     # Listening:
 
@@ -142,15 +152,13 @@ class AbstractHttpServer(Factory, ABC):
 
     async def _listen(self, endpoint: IStreamServerEndpoint) -> IListeningPort:
         listening = maybeDeferred(endpoint.listen, self)
-        self._binding.add(listening)
+        waiter: Deferred[IListeningPort] = Deferred(lambda _: _cancel(listening))
+        self._binding.add(waiter)
+        listening.addCallback(_arrived, waiter).addErrback(_failed, waiter)
         try:
-            port = await listening
+            return await waiter
         finally:
-            self._binding.discard(listening)
-        if self._closing is not None:
-            await maybeDeferred(port.stopListening)
-            raise CancelledError("the server was closed")
-        return port
+            self._binding.discard(waiter)
 
     def listen(self, address: str = "::", port: int = 0) -> int:
         """Serve on one more TCP port, at once; with TLS after `sslSetup` (Qt 6.4: listen).
@@ -262,8 +270,8 @@ class AbstractHttpServer(Factory, ABC):
         self._resolveReactor()
         if self._closing is None:
             self._closing = Closing(self._site)
-            for listening in list(self._binding):
-                listening.cancel()
+            for waiter in list(self._binding):
+                waiter.cancel()
             self._closing.begin(self._ports.ports(), seconds)
         else:
             self._closing.shorten(seconds)
@@ -275,10 +283,11 @@ class AbstractHttpServer(Factory, ABC):
 
     # What Twisted asks of a factory:
 
-    def buildProtocol(self, addr: IAddress | None) -> HttpConnection | None:
-        """A new connection; None, which refuses it, after `close`."""
+    def buildProtocol(self, addr: IAddress | None) -> Protocol:
+        """A new connection; after `close`, one that is dropped at once."""
         if self._closing is not None:
-            return None
+            # Not None, which Twisted's TLS does not expect from what it wraps.
+            return _Refusal()
         self._resolveReactor()
         connection = HttpConnection(self._site)
         connection.factory = self
@@ -298,7 +307,51 @@ class AbstractHttpServer(Factory, ABC):
 
 
 #: What `__init__` sets up and everything else relies on.
-_SET_UP = frozenset(("missingHandler", "_reactor", "_ports", "_binding", "_creator", "_closing", "_site"))
+_SET_UP = frozenset(
+    (
+        "_binding",
+        "_closing",
+        "_creator",
+        "_http2Configuration",
+        "_ports",
+        "_reactor",
+        "_site",
+        "exchangeFinished",
+        "missingHandler",
+    )
+)
+
+
+class _Refusal(Protocol):
+    transport: Any
+
+    def connectionMade(self) -> None:
+        if ISSLTransport.providedBy(self.transport):
+            # Its closing would wait for the handshake.
+            self.transport.abortConnection()
+        else:
+            self.transport.loseConnection()
+
+
+def _cancel(listening: Deferred[IListeningPort]) -> None:
+    # One that does not know how to be cancelled would swallow a port that comes all the same.
+    if listening._canceller is not None:
+        listening.cancel()
+
+
+def _arrived(port: IListeningPort, waiter: Deferred[IListeningPort]) -> Deferred[Any] | None:
+    if waiter.called:
+        # Whoever wanted it has gone; what fails now is reported as unhandled.
+        return maybeDeferred(port.stopListening)
+    waiter.callback(port)
+    return None
+
+
+def _failed(failure: Failure, waiter: Deferred[IListeningPort]) -> Failure | None:
+    if waiter.called:
+        return None if failure.check(CancelledError) else failure
+    waiter.errback(failure)
+    return None
 
 
 def _portOf(port: IListeningPort) -> int:

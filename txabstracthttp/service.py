@@ -7,7 +7,7 @@ __all__ = ["HttpServerService"]
 from collections.abc import Sequence
 
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IListeningPort
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -56,15 +56,18 @@ class HttpServerService(Service):
         :return: a Deferred that fires when it is drained.
         """
         super().stopService()
+        self._bound = False
         return self.server.close()
 
     def _bind(self, endpoint: Endpoint) -> None:
-        failures: list[Failure] = []
         bound: Deferred[IListeningPort] = self.server.bind(endpoint)
-        bound.addErrback(failures.append)
-        if failures:
-            failures[0].raiseException()
+        outcome = bound.result if bound.called else None
+        if isinstance(outcome, Failure):
+            bound.addErrback(lambda _: None)
+            outcome.raiseException()
         bound.addErrback(self._report, endpoint)
 
     def _report(self, failure: Failure, endpoint: Endpoint) -> None:
+        if failure.check(CancelledError):
+            return  # stopped before it listened
         _log.failure("cannot serve on {endpoint!r}", failure, endpoint=endpoint)

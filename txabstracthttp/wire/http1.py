@@ -21,7 +21,7 @@ from .chunked import ChunkedReader
 from .fields import SMALL_SECTION, FieldSection
 from .framing import frame
 from .heads import encodeFields, encodeHead
-from .requestline import RequestLine, readRequestLine
+from .requestline import RequestLine, checkBeginning, readRequestLine
 from .target import isAuthority
 
 #: One exchange at a time, so one identifier for all of them.
@@ -160,6 +160,11 @@ class Http1Wire:
         """Take the lines that are complete.  `end` is where the head ends; less than 4 if it does not yet."""
         if octets[0] < 14 and self._line is None:
             return self._skipEmptyLine(octets)
+        if self._line is None and octets.find(b"\n", self._scanned) < 0:
+            # Only what is new is looked at, or a line that comes by the octet would cost its square.
+            checkBeginning(octets, self._scanned, self.configuration.maximumUrlSize)
+            self._scanned = max(len(octets) - 3, 0)
+            return False
         if self._line is None:
             self._line = readRequestLine(octets, self.configuration.maximumUrlSize)
             if self._line is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["RequestLine", "readRequestLine"]
+__all__ = ["RequestLine", "checkBeginning", "readRequestLine"]
 
 import re
 
@@ -12,6 +12,7 @@ from .target import checkTarget
 _METHOD = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,40}"
 #: Section 3: one space between the parts, and a target of visible ASCII without a fragment.
 _REQUEST_LINE = re.compile(rb"(%b) ([\x21\x22\x24-\x7e]+) HTTP/1\.([01])\r\n" % _METHOD)
+_LONG_METHOD = re.compile(rb"[^ ]{41,} [\x21\x22\x24-\x7e]+ HTTP/1\.[01]\r\n")
 _OTHER_VERSION = re.compile(rb"%b [\x21\x22\x24-\x7e]+ HTTP/([0-9])\.[0-9]\r\n" % _METHOD)
 #: What a request line may look like as far as it came.
 _PRINTABLE = re.compile(rb"[\x20-\x7e]*\r?\n?")
@@ -44,16 +45,26 @@ def readRequestLine(octets: bytes, limit: int | None) -> RequestLine | None:
     return method, target, "1.1" if minor == b"1" else "1.0"
 
 
+def checkBeginning(octets: bytes, start: int, limit: int | None) -> None:
+    """Look at a line that has not ended, from `start` on, for what can only get worse.
+
+    :raises HttpError: 400, 414.
+    """
+    bound = len(octets) if limit is None else limit + _OVERHEAD
+    if not _PRINTABLE.fullmatch(octets, start, max(start, min(bound, len(octets)))):
+        raise HttpError(400, "malformed request line")
+    if len(octets) > bound:
+        raise HttpError(414, "request line too long")
+
+
 def _refuseUnlessIncomplete(octets: bytes, limit: int | None) -> None:
     """Look at a line, whole or not, as far as it may reach: what is wrong first is what counts."""
     line = octets[: octets.find(b"\n") + 1] or octets
-    bound = len(line) if limit is None else limit + _OVERHEAD
-    if not _PRINTABLE.fullmatch(line[:bound]):
-        raise HttpError(400, "malformed request line")
-    if len(line) > bound:
-        raise HttpError(414, "request line too long")
+    checkBeginning(line, 0, limit)
     if line.endswith(b"\n"):
         other = _OTHER_VERSION.fullmatch(line)
         if other is not None and other[1] not in b"02":
             raise HttpError(505, "version not supported")
+        if _LONG_METHOD.fullmatch(line):
+            raise HttpError(501, "unknown method")
         raise HttpError(400, "malformed request line")

@@ -1,0 +1,168 @@
+"""Certificates and keys for the TLS tests, made when they are first asked for."""
+
+from __future__ import annotations
+
+__all__ = ["Material", "material"]
+
+import atexit
+import tempfile
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from ipaddress import ip_address
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, rsa, x25519
+from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPrivateKeyTypes
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+)
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+Key = CertificateIssuerPrivateKeyTypes
+Issuer = tuple[x509.Certificate, Key]
+
+NOW = datetime.now(UTC)
+
+
+def _name(text: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
+
+
+def _certify(
+    subject: str,
+    key: Key,
+    issuer: Issuer | None,
+    names: tuple[str, ...] = (),
+    until: datetime = NOW + timedelta(days=2),
+) -> x509.Certificate:
+    """Sign a certificate for `key`: an authority if `names` is empty, a server otherwise."""
+    issuerName, issuerKey = (_name(subject), key) if issuer is None else (issuer[0].subject, issuer[1])
+    public, issuerPublic = key.public_key(), issuerKey.public_key()
+    authority = not names
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(_name(subject))
+        .issuer_name(issuerName)
+        .public_key(public)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(NOW - timedelta(days=9))
+        .not_valid_after(until)
+        .add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuerPublic), critical=False)
+        .add_extension(
+            x509.KeyUsage(
+                digital_signature=True,
+                content_commitment=False,
+                key_encipherment=isinstance(key, rsa.RSAPrivateKey),
+                data_encipherment=False,
+                key_agreement=False,
+                key_cert_sign=authority,
+                crl_sign=authority,
+                encipher_only=False,
+                decipher_only=False,
+            ),
+            critical=True,
+        )
+    )
+    if names:
+        builder = builder.add_extension(
+            x509.SubjectAlternativeName([_alternative(name) for name in names]), critical=False
+        ).add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+    return builder.sign(issuerKey, hashes.SHA256())
+
+
+def _alternative(name: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ip_address(name))
+    except ValueError:
+        return x509.DNSName(name)
+
+
+def _pem(what: x509.Certificate | Key | x25519.X25519PrivateKey, password: bytes | None = None) -> bytes:
+    if isinstance(what, x509.Certificate):
+        return what.public_bytes(Encoding.PEM)
+    encryption = NoEncryption() if password is None else BestAvailableEncryption(password)
+    return what.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption)
+
+
+class Material:
+    """A folder full of PEM files.
+
+    :ivar authority: what clients trust.
+    :ivar certificate, key: a server's on localhost; P-256.
+    :ivar rsaCertificate, rsaKey: the same, RSA, which is what older cipher suites need.
+    :ivar both: certificate and key in one file.
+    :ivar chain, chainKey: a server's with the certificate of an intermediate authority behind it.
+    :ivar leaf, intermediate: that chain in two files.
+    :ivar alpha, alphaKey: for ``alpha.test``.
+    :ivar wildcard, wildcardKey: for ``*.wild.test``.
+    :ivar expired, expiredKey: for localhost, a while ago.
+    :ivar encryptedKey: `key`, behind a pass phrase.
+    :ivar exchangeKey: a key that can sign nothing (X25519).
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        here = ("localhost", "127.0.0.1", "::1")
+        caKey = self._newKey()
+        ca = (_certify("test authority", caKey, None), caKey)
+        self.authority = self._write("authority.crt", _pem(ca[0]))
+
+        key = self._newKey()
+        certificate = _certify("server", key, ca, here)
+        self.certificate = self._write("server.crt", _pem(certificate))
+        self.key = self._write("server.key", _pem(key))
+        self.both = self._write("both.pem", _pem(key) + _pem(certificate))
+        self.encryptedKey = self._write("encrypted.key", _pem(key, b"secret"))
+
+        rsaKey = rsa.generate_private_key(65537, 2048)
+        self.rsaCertificate = self._write("rsa.crt", _pem(_certify("server", rsaKey, ca, here)))
+        self.rsaKey = self._write("rsa.key", _pem(rsaKey))
+
+        middleKey, leafKey = self._newKey(), self._newKey()
+        middle = _certify("test intermediate", middleKey, ca)
+        leaf = _certify("chained", leafKey, (middle, middleKey), here)
+        self.chain = self._write("chain.crt", _pem(leaf) + _pem(middle))
+        self.chainKey = self._write("chain.key", _pem(leafKey))
+        self.leaf = self._write("leaf.crt", _pem(leaf))
+        self.intermediate = self._write("intermediate.crt", _pem(middle))
+
+        self.alpha, self.alphaKey = self._server("alpha", ca, ("alpha.test",))
+        self.wildcard, self.wildcardKey = self._server("wildcard", ca, ("*.wild.test",))
+        self.expired, self.expiredKey = self._server("expired", ca, here, NOW - timedelta(days=1))
+        self.exchangeKey = self._write("exchange.key", _pem(x25519.X25519PrivateKey.generate()))
+        self.garbage = self._write("garbage.pem", b"\0\xff no PEM at all\n")
+        self.empty = self._write("empty.pem", b"")
+        self.missing = folder / "missing.pem"
+
+    def _newKey(self) -> ec.EllipticCurvePrivateKey:
+        return ec.generate_private_key(ec.SECP256R1())
+
+    def _server(
+        self, subject: str, issuer: Issuer, names: tuple[str, ...], until: datetime = NOW + timedelta(days=2)
+    ) -> tuple[Path, Path]:
+        key = self._newKey()
+        certificate = _certify(subject, key, issuer, names, until)
+        return (
+            self._write(f"{subject}.crt", _pem(certificate)),
+            self._write(f"{subject}.key", _pem(key)),
+        )
+
+    def _write(self, name: str, content: bytes) -> Path:
+        path = self.folder / name
+        path.write_bytes(content)
+        return path
+
+
+@cache
+def material() -> Material:
+    """The one folder of this test run; it goes when the run ends."""
+    folder = tempfile.TemporaryDirectory(prefix="txabstracthttp-tls-")
+    atexit.register(folder.cleanup)
+    return Material(Path(folder.name))

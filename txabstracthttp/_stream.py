@@ -1,0 +1,135 @@
+"""A response that is sent piece by piece: what was promised, what was sent, and who produces it."""
+
+from __future__ import annotations
+
+__all__ = ["FileProducer", "ResponseStream"]
+
+from collections.abc import Callable
+from typing import Any, BinaryIO
+
+from twisted.internet.interfaces import IPullProducer
+from zope.interface import implementer
+
+#: How much of a file is read at a time.
+FILE_PIECE = 64 * 1024
+
+
+class ResponseStream:
+    """The state of one streamed response.
+
+    :ivar hasContent: whether octets may follow the head at all.
+    :ivar sent: octets of content so far, whether or not they may be sent.
+    """
+
+    __slots__ = (
+        "_callSoon",
+        "_declared",
+        "_paused",
+        "_producer",
+        "_pulling",
+        "_streaming",
+        "hasContent",
+        "sent",
+    )
+
+    def __init__(self, declared: int | None, hasContent: bool, callSoon: Callable[..., None]) -> None:
+        self._declared = declared
+        self._callSoon = callSoon
+        self._producer: Any = None
+        self._streaming = False
+        self._paused = False
+        self._pulling = False
+        self.hasContent = hasContent
+        self.sent = 0
+
+    def count(self, size: int) -> None:
+        """`size` octets more.
+
+        :raises ValueError: more than the Content-Length that was given.
+        """
+        if self._declared is not None and self.sent + size > self._declared:
+            raise ValueError(f"{self.sent + size} octets are more than the Content-Length, {self._declared}")
+        self.sent += size
+
+    @property
+    def missing(self) -> int:
+        """How many octets were promised and not sent."""
+        return 0 if self._declared is None else self._declared - self.sent
+
+    def register(self, producer: Any, streaming: bool, blocked: bool) -> None:
+        """See `IConsumer.registerProducer`."""
+        if self._producer is not None:
+            raise RuntimeError(f"cannot register {producer!r}: {self._producer!r} is registered")
+        self._producer = producer
+        self._streaming = streaming
+        if blocked:
+            self.pause()
+        elif not streaming:
+            self._pull()
+
+    def unregister(self) -> None:
+        """See `IConsumer.unregisterProducer`."""
+        self._producer = None
+        self._paused = False
+
+    def pause(self) -> None:
+        """The peer does not keep up."""
+        if self._producer is not None and not self._paused:
+            self._paused = True
+            if self._streaming:
+                self._producer.pauseProducing()
+
+    def resume(self) -> None:
+        """The peer has caught up."""
+        if self._producer is not None and self._paused:
+            self._paused = False
+            if self._streaming:
+                self._producer.resumeProducing()
+            else:
+                self._pull()
+
+    def stop(self) -> None:
+        """There is no peer any more."""
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            producer.stopProducing()
+
+    def _pull(self) -> None:
+        # Once in a turn of the reactor, so that one response cannot keep the others waiting.
+        if self._producer is not None and not self._paused and not self._pulling:
+            self._producer.resumeProducing()
+            if not self._pulling:
+                self._pulling = True
+                self._callSoon(self._pullAgain)
+
+    def _pullAgain(self) -> None:
+        self._pulling = False
+        self._pull()
+
+
+@implementer(IPullProducer)
+class FileProducer:
+    """Reads a file as it is asked to, and no faster."""
+
+    def __init__(self, file: BinaryIO, socket: Any) -> None:
+        self._file = file
+        self._socket = socket
+
+    def resumeProducing(self) -> None:
+        """One piece more, or the end."""
+        try:
+            piece = self._file.read(FILE_PIECE)
+            if piece:
+                self._socket.write(piece)
+                return
+        except Exception:
+            self._file.close()
+            self._socket.abortConnection()
+            raise
+        self._file.close()
+        self._socket.unregisterProducer()
+        self._socket.finish()
+
+    def stopProducing(self) -> None:
+        """Nobody wants the rest."""
+        self._file.close()
