@@ -1,6 +1,6 @@
 """One connection: octets from the transport to the wire, requests to the server, answers back.
 
-What may happen next depends on `_phase`; what must happen in time stands in `_deadlines`.
+What may happen next depends on `_phase`; what must happen in time is `_watch`'s business.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from zope.interface import implementer
 
 from ._addresses import normalise
 from ._boundaries import Wire
-from ._deadlines import Deadlines
 from ._detached import Detached
 from ._events import BodyData, BodyEnd, Event, PeerError
 from ._farewell import Farewell
 from ._inflow import Inflow
 from ._outlet import outletFor
 from ._seams import Site
+from ._watch import Watch
 from .configuration import HttpServerConfiguration
 from .httpsocket import HttpSocket
 from .records import ExchangeRecord
@@ -74,9 +74,6 @@ class HttpConnection(TwistedProtocol):
         self._blocked = False
         self._readPaused = False
         self._readEnded = False
-        #: The deadline for input is that of a head; else it is that of an idle connection.
-        self._headAwaited = False
-        self._departed = self._looks = 0
         self._farewell: Farewell | None = None
 
     # Coming and going:
@@ -91,7 +88,7 @@ class HttpConnection(TwistedProtocol):
         )
         self.wire = Http1Wire(site.configuration, HttpRequest)
         self._outlet = outletFor(transport, site.clock)
-        self._deadlines = Deadlines(site.clock, self._expired)
+        self._watch = Watch(self, site, self._outlet)
         self.configure(site.configuration, site.serverField)
         if isinstance(self.info.remoteAddress, IPv4Address | IPv6Address):
             # Head and body may leave as two segments; Nagle would hold the second for the peer's ACK.
@@ -100,7 +97,7 @@ class HttpConnection(TwistedProtocol):
         site.connectionOpened(self)
         self._refusal = site.admission.connect(self.info.remoteAddress)
         if self.info.isSecure:
-            self._deadlines.set("handshake", site.configuration.handshakeTimeout)
+            self._watch.handshake()
         else:
             self._admit()
 
@@ -111,26 +108,25 @@ class HttpConnection(TwistedProtocol):
         self.serverField = serverField
         if self._inflow is not None:
             self._inflow.configure(configuration)
-        if "input" in self._deadlines:
-            self._awaitInput(self._headAwaited)
+        self._watch.reconfigured()
 
     def handshakeCompleted(self) -> None:
         """TLS is up (`IHandshakeListener`)."""
         if self._phase == SHAKING:
-            self._deadlines.clear("handshake")
+            self._watch.deadlines.clear("handshake")
             self._admit()
 
     def _admit(self) -> None:
         self._phase = SERVING
         if self._refusal is None:
-            self._awaitInput(True)
+            self._watch.input(True)
         else:
-            self._refuse(None, self._refusal)
+            self.refuse(None, self._refusal)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The connection is gone; so is the exchange that waited for its answer."""
         self._phase = GONE
-        self._deadlines.stop()
+        self._watch.stop()
         if self._refusal is None:
             self._site.admission.disconnect(self.info.remoteAddress)
         self._site.connectionClosed(self)
@@ -151,7 +147,7 @@ class HttpConnection(TwistedProtocol):
     def dataReceived(self, data: bytes) -> None:
         """Octets from the peer."""
         if self._phase != SERVING:
-            return self._leave().discard(data)
+            return self.farewell.discard(data)
         if self._inflow is not None:
             self._inflow.arrived(len(data))
         self._advance(self._read(data))
@@ -167,7 +163,7 @@ class HttpConnection(TwistedProtocol):
         """The peer sends no more, but may still read (`IHalfCloseableProtocol`)."""
         self._readEnded = True
         if self._phase != SERVING:
-            self._leave().close()
+            self.farewell.close()
         elif self._inflow is not None:
             self._advance(self.wire.receiveEnd())
         elif self._exchange is None:
@@ -197,32 +193,23 @@ class HttpConnection(TwistedProtocol):
 
     def _flush(self) -> None:
         data = self.wire.dataToSend()
-        if data and not self._outlet.write(data) and "write" not in self._deadlines:
-            self._watchWrites()
+        if data and not self._outlet.write(data):
+            self._watch.output()
 
     def _settle(self) -> None:
         """Nothing more to do for now: what is waited for, and how long?"""
         unread = len(self.wire.unread)
         if self._exchange is not None or self._inflow is not None:
-            self._deadlines.clear("input")
-            self._headAwaited = False
+            self._watch.noInput()
         elif self.wire.finished:
-            return self._finish()
+            return self.finish()
         elif self._readEnded and not self._blocked:
             return self._endOfRequests()
         else:
-            self._awaitInput(unread > 0 and not self._blocked)
+            self._watch.input(unread > 0 and not self._blocked)
         full = unread > READ_AHEAD or (self._inflow is not None and self._inflow.isFull)
         if self._readPaused or full:
             self._pauseReading(full)
-
-    def _awaitInput(self, head: bool) -> None:
-        """Wait for the rest of a head, from its first octet on, or for anything at all."""
-        if not head:
-            self._deadlines.set("input", self._site.configuration.keepAliveTimeout)
-        elif not self._headAwaited:
-            self._deadlines.set("input", self._site.configuration.headerTimeout)
-        self._headAwaited = head
 
     def _pauseReading(self, pause: bool) -> None:
         if pause != self._readPaused:
@@ -235,7 +222,7 @@ class HttpConnection(TwistedProtocol):
         if events:
             self._advance(events)
         else:
-            self._finish()
+            self.finish()
 
     # One method for each kind of event:
 
@@ -245,7 +232,7 @@ class HttpConnection(TwistedProtocol):
         if site.admission.judgesRequests:
             status = site.admission.request(self.info.remoteAddress)
             if status is not None:
-                return self._refuse(request, status)
+                return self.refuse(request, status)
         if request.contentLength == 0:
             self._dispatch(request)
         else:
@@ -255,11 +242,11 @@ class HttpConnection(TwistedProtocol):
         site = self._site
         policy = site.contentPolicy(request)
         if policy is None:
-            return self._refuse(request, 500)
+            return self.refuse(request, 500)
         streamed, limit = policy
-        inflow = Inflow(self, request, limit, streamed, site.configuration, self._deadlines, site.clock)
+        inflow = Inflow(self, request, limit, streamed, site.configuration, self._watch.deadlines, site.clock)
         if inflow.exceeds():
-            return self._refuse(request, 413)
+            return self.refuse(request, 413)
         self._inflow = inflow
         self._continueOwed = request.expectsContinue
         request.receiveContent(inflow.body)
@@ -282,13 +269,11 @@ class HttpConnection(TwistedProtocol):
                 self._dispatch(inflow.request)
 
     def _peerFailed(self, event: PeerError) -> None:
-        self._refuse(None if self._inflow is None else self._inflow.request, event.error.status)
+        self.refuse(None if self._inflow is None else self._inflow.request, event.error.status)
 
     def _dispatch(self, request: HttpRequest) -> None:
         self._exchange = socket = HttpSocket(self, request)
-        timeout = self._site.configuration.handlerTimeout
-        if timeout:
-            self._deadlines.set("handler", timeout)
+        self._watch.handler()
         self._site.dispatch(request, socket)
 
     # What a reader of content says (`InflowOwner`):
@@ -305,10 +290,6 @@ class HttpConnection(TwistedProtocol):
         """There is room again for what the peer sends."""
         if self._readPaused and self._phase == SERVING and not self._batching:
             self._settle()
-
-    def contentRefused(self, request: HttpRequest, status: int) -> None:
-        """Too much, or too slow."""
-        self._refuse(request, status)
 
     def readerFailed(self, request: HttpRequest, failure: Failure) -> None:
         """The application's reader raised an exception."""
@@ -357,9 +338,9 @@ class HttpConnection(TwistedProtocol):
                 ExchangeRecord(self.info.remoteAddress, socket.request, socket.status, socket.bodyBytesSent)
             )
         if self._inflow is not None and not self._discardContent(self._inflow):
-            return self._finish()
+            return self.finish()
         if not self._batching and self._phase == SERVING:
-            self._deadlines.clear("handler")
+            self._watch.deadlines.clear("handler")
             if self.wire.queued > WRITE_BATCH:
                 self._flush()
             self._advance(self._read())
@@ -381,20 +362,20 @@ class HttpConnection(TwistedProtocol):
         self._loseExchange(Failure(ConnectionDone("closed without an answer")))
         self._flush()
         self._phase = LEAVING
-        self._leave().close()
+        self.farewell.close()
 
     def detach(self, protocol: Any) -> None:
         """Let `protocol` have the connection, from the first octet that is not part of the request."""
         unread, self._exchange = self.wire.unread, None
         self._phase = DETACHED
-        self._deadlines.stop()
+        self._watch.stop()
         self._flush()
         self.transport.unregisterProducer()
         self._pauseReading(False)
         self._site.connectionDetached(self)
         Detached(self, protocol).begin(unread)
 
-    def _refuse(self, request: HttpRequest | None, status: int) -> None:
+    def refuse(self, request: HttpRequest | None, status: int) -> None:
         """Answer in the server's own name, and close so that the peer can read it (RFC 9112 section 9.6)."""
         begun = self._exchange is not None and self._exchange.isBegun
         answered = self._inflow is not None and self._inflow.unwanted
@@ -403,7 +384,7 @@ class HttpConnection(TwistedProtocol):
             return self.abort()
         if answered:
             # A second answer would be taken for that of the next request.
-            return self._finish()
+            return self.finish()
         fields, content = errorResponse(status, self.serverField)
         method = "GET" if request is None else request.method
         length, content = frameContent(method, status, content, None)
@@ -412,7 +393,7 @@ class HttpConnection(TwistedProtocol):
         self._site.exchangeFinished.emit(
             ExchangeRecord(self.info.remoteAddress, request, status, len(content))
         )
-        self._finish()
+        self.finish()
 
     # Back-pressure (`IPushProducer`): the transport says whether the peer takes what it is sent.
 
@@ -442,6 +423,14 @@ class HttpConnection(TwistedProtocol):
         elif self._phase == SERVING:
             self.closeAfterwards()
 
+    @property
+    def farewell(self) -> Farewell:
+        """How the connection ends; made when it comes to that."""
+        if self._farewell is None:
+            timeout = self._site.configuration.closeTimeout
+            self._farewell = Farewell(self.transport, self._outlet, self._watch.deadlines, timeout)
+        return self._farewell
+
     def abort(self) -> None:
         """Drop the connection, whatever is still on its way."""
         if self._phase != GONE:
@@ -456,63 +445,32 @@ class HttpConnection(TwistedProtocol):
         if exchange is not None:
             exchange.cancelHandling()
 
-    def _finish(self) -> None:
+    def finish(self) -> None:
         """The last answer is known: write it, and go."""
         self._flush()
         self._phase = LEAVING
-        for name in ("input", "body", "rate", "handler"):
-            self._deadlines.clear(name)
+        self._watch.lastWords()
         self._pauseReading(False)
         if self._readEnded:
-            self._leave().close()
+            self.farewell.close()
         else:
-            self._leave().linger(self.info.isSecure)
+            self.farewell.linger(self.info.isSecure)
 
-    def _leave(self) -> Farewell:
-        if self._farewell is None:
-            timeout = self._site.configuration.closeTimeout
-            self._farewell = Farewell(self.transport, self._outlet, self._deadlines, timeout)
-        return self._farewell
+    # When time is up (`Watched`):
 
-    def _watchWrites(self, looks: int = 4) -> None:
-        """Look four times at what the peer takes, before it is said not to move."""
-        self._departed, self._looks = self._outlet.departed, looks
-        self._deadlines.set("write", self._site.configuration.writeTimeout / 4)
-
-    def _expired(self, name: str) -> None:
-        _EXPIRIES[name](self)
-
-    def _writeExpired(self) -> None:
-        """A peer may be slow, but it must move."""
-        if not self._outlet.pending:
-            return
-        if self._outlet.departed > self._departed:
-            self._watchWrites()
-        elif self._looks > 1:
-            self._watchWrites(self._looks - 1)
-        else:
-            self.abort()
-
-    def _inputExpired(self) -> None:
-        if self._headAwaited and self.wire.unread:
-            self._refuse(None, 408)
-        elif self._outlet.pending:
-            # It still reads the last answer, and `writeTimeout` watches that.
-            self._deadlines.set("input", max(self._site.configuration.keepAliveTimeout, 1.0))
-        else:
-            self._finish()
-
-    def _bodyExpired(self) -> None:
+    def contentExpired(self) -> None:
+        """Nothing of a request's content came for too long."""
         if self._inflow is not None:
-            self._refuse(self._inflow.request, 408)
+            self.refuse(self._inflow.request, 408)
 
-    def _rateExpired(self) -> None:
+    def rateExpired(self) -> None:
+        """It is time to look how fast content comes."""
         if self._inflow is not None:
             self._inflow.rateExpired()
 
-    def _handlerExpired(self) -> None:
-        # What was answered in its own turn leaves its deadline behind; the configuration may have changed.
-        if self._exchange is not None and self._site.configuration.handlerTimeout:
+    def handlerExpired(self) -> None:
+        """The application takes too long."""
+        if self._exchange is not None:
             self._exchange.expire()
 
 
@@ -521,15 +479,4 @@ _HANDLERS: dict[type, Callable[[HttpConnection, Any], None]] = {
     BodyData: HttpConnection._receiveContent,
     BodyEnd: HttpConnection._endContent,
     PeerError: HttpConnection._peerFailed,
-}
-
-_EXPIRIES: dict[str, Callable[[HttpConnection], None]] = {
-    "handshake": HttpConnection.abort,
-    "input": HttpConnection._inputExpired,
-    "body": HttpConnection._bodyExpired,
-    "rate": HttpConnection._rateExpired,
-    "handler": HttpConnection._handlerExpired,
-    "write": HttpConnection._writeExpired,
-    "linger": lambda connection: connection._leave().close(),
-    "close": lambda connection: connection._leave().closeExpired(),
 }

@@ -93,9 +93,9 @@ class Inflow:
         self._size += len(data)
         if self.unwanted:
             if self._size > DISCARD:
-                self._owner.contentRefused(self.request, 413)
+                self._owner.refuse(self.request, 413)
         elif self._limit is not None and self._size > self._limit:
-            self._owner.contentRefused(self.request, 413)
+            self._owner.refuse(self.request, 413)
         else:
             self.body.receive(data)
 
@@ -149,7 +149,7 @@ class Inflow:
     def rateExpired(self) -> None:
         """The reader has waited for a whole window: did enough come meanwhile?"""
         if self._waitedFor < self._configuration.minimumBodyRate * RATE_WINDOW:
-            self._owner.contentRefused(self.request, 408)
+            self._owner.refuse(self.request, 408)
         else:
             self._waited, self._waitedFor = 0.0, 0
             self._since = self._clock.seconds()

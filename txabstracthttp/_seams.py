@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["InflowOwner", "Site"]
+__all__ = ["InflowOwner", "Site", "Watched"]
 
 from typing import Any, Protocol
 
@@ -10,6 +10,8 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
 from ._admission import Admission
+from ._boundaries import Wire
+from ._farewell import Farewell
 from .configuration import HttpServerConfiguration
 from .httpsocket import HttpSocket
 from .request import HttpRequest
@@ -59,8 +61,39 @@ class InflowOwner(Protocol):
     def contentTaken(self) -> None:
         """There is room again for what the peer sends."""
 
-    def contentRefused(self, request: HttpRequest, status: int) -> None:
+    def refuse(self, request: HttpRequest | None, status: int) -> None:
         """Too much, or too slow."""
 
     def readerFailed(self, request: HttpRequest, failure: Failure) -> None:
         """The application's reader raised an exception."""
+
+
+class Watched(Protocol):
+    """What the deadlines of a connection can do to it.
+
+    :ivar wire: what was received and not understood yet is there.
+    """
+
+    wire: Wire
+
+    @property
+    def farewell(self) -> Farewell:
+        """How the connection ends."""
+
+    def refuse(self, request: HttpRequest | None, status: int) -> None:
+        """Answer in the server's own name, and close."""
+
+    def finish(self) -> None:
+        """Close, since there is nothing more to say."""
+
+    def abort(self) -> None:
+        """Drop the connection."""
+
+    def contentExpired(self) -> None:
+        """Nothing of a request's content came for too long."""
+
+    def rateExpired(self) -> None:
+        """It is time to look how fast content comes."""
+
+    def handlerExpired(self) -> None:
+        """The application takes too long."""

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-__all__ = ["FileProducer", "ResponseStream"]
+__all__ = ["FileProducer", "ResponseStream", "fileFields"]
 
+import os
 from collections.abc import Callable
+from mimetypes import guess_type
+from stat import S_ISREG
 from typing import Any, BinaryIO
 
 from twisted.internet.interfaces import IPullProducer
 from zope.interface import implementer
+
+from .headers import HeadersLike, HttpHeaders
 
 #: How much of a file is read at a time.
 FILE_PIECE = 64 * 1024
@@ -133,3 +138,25 @@ class FileProducer:
     def stopProducing(self) -> None:
         """Nobody wants the rest."""
         self._file.close()
+
+
+def fileFields(file: BinaryIO, headers: HeadersLike) -> HttpHeaders:
+    """What can be said of a file: how much of it there is, and of what kind it seems to be."""
+    fields = HttpHeaders(headers)
+    mediaType, encoding = guess_type(str(getattr(file, "name", "")))
+    if "Content-Type" not in fields:
+        fields.add("Content-Type", mediaType if mediaType and not encoding else "application/octet-stream")
+    length = _lengthOf(file)
+    if length is not None and "Content-Length" not in fields:
+        fields.add("Content-Length", str(length))
+    return fields
+
+
+def _lengthOf(file: BinaryIO) -> int | None:
+    """How much of `file` is left; None for what has no length, such as a pipe."""
+    try:
+        status = os.fstat(file.fileno())
+        return max(status.st_size - file.tell(), 0) if S_ISREG(status.st_mode) else None
+    except OSError:
+        # Files in memory say so, as `io.UnsupportedOperation`.
+        return None

@@ -6,9 +6,7 @@ __all__ = ["HttpSocket"]
 
 import os
 from collections.abc import Iterable
-from mimetypes import guess_type
 from pathlib import Path
-from stat import S_ISREG
 from typing import Any, BinaryIO
 
 from twisted.internet.defer import Deferred, fail, succeed
@@ -19,9 +17,9 @@ from zope.interface import implementer
 
 from ._boundaries import ExchangeLink
 from ._events import FieldPairs
-from ._stream import FileProducer, ResponseStream
+from ._stream import FileProducer, ResponseStream, fileFields
 from .errors import AlreadyAnswered
-from .headers import HeadersLike, HttpHeaders, encodeFields
+from .headers import HeadersLike, encodeFields
 from .request import HttpRequest
 from .semantics import (
     Content,
@@ -202,7 +200,7 @@ class HttpSocket:
         except OSError:
             return self.refuse(404)
         try:
-            self.begin(headers=_fileFields(file, headers))
+            self.begin(headers=fileFields(file, headers))
         except BaseException:
             file.close()
             raise
@@ -387,25 +385,3 @@ class HttpSocket:
             # Whoever cancelled his own has heard already.
             if not waiter.called:
                 waiter.callback(outcome)
-
-
-def _fileFields(file: BinaryIO, headers: HeadersLike) -> HttpHeaders:
-    """What can be said of a file: how much of it there is, and of what kind it seems to be."""
-    fields = HttpHeaders(headers)
-    mediaType, encoding = guess_type(str(getattr(file, "name", "")))
-    if "Content-Type" not in fields:
-        fields.add("Content-Type", mediaType if mediaType and not encoding else "application/octet-stream")
-    length = _lengthOf(file)
-    if length is not None and "Content-Length" not in fields:
-        fields.add("Content-Length", str(length))
-    return fields
-
-
-def _lengthOf(file: BinaryIO) -> int | None:
-    """How much of `file` is left; None for what has no length, such as a pipe."""
-    try:
-        status = os.fstat(file.fileno())
-        return max(status.st_size - file.tell(), 0) if S_ISREG(status.st_mode) else None
-    except OSError:
-        # Files in memory say so, as `io.UnsupportedOperation`.
-        return None
