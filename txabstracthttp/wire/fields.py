@@ -9,6 +9,7 @@ from __future__ import annotations
 __all__ = ["SMALL_SECTION", "FieldSection"]
 
 from functools import lru_cache
+from sys import maxsize
 
 from httptools import (
     HttpParserError,
@@ -66,18 +67,41 @@ def rawLimit(total: int | None, field: int | None, count: int | None) -> int | N
 class FieldSection:
     """Reads one field section after the other; `fields` is the section read last.
 
-    :ivar configuration: the limits in force; may be replaced at any time.
     :ivar framing: the fields that decide framing, as (lower-case name, value) in order.
     :ivar complete: the empty line that ends the section was read.
     :ivar reusable: the parser may go on behind this section: there was nothing in it that llhttp acts on.
     """
 
-    __slots__ = ("_parser", "_size", "complete", "configuration", "fields", "framing", "reusable")
+    __slots__ = (
+        "_configuration",
+        "_few",
+        "_parser",
+        "_short",
+        "_size",
+        "complete",
+        "fields",
+        "framing",
+        "reusable",
+    )
 
     def __init__(self, configuration: HttpServerConfiguration) -> None:
         self.configuration = configuration
         self.reusable = False
         self.restart()
+
+    @property
+    def configuration(self) -> HttpServerConfiguration:
+        """The limits in force; may be replaced at any time."""
+        return self._configuration
+
+    @configuration.setter
+    def configuration(self, configuration: HttpServerConfiguration) -> None:
+        self._configuration = configuration
+        count, each = configuration.maximumHeaderFieldCount, configuration.maximumHeaderFieldSize
+        total = configuration.maximumTotalHeaderSize
+        #: What stands on the wire is never less than what is counted, so most sections need no counting.
+        self._few = maxsize if count is None else count
+        self._short = min(limit for limit in (each, total, maxsize) if limit is not None)
 
     def restart(self) -> None:
         """Forget the last section, ready for the next request line."""
@@ -107,39 +131,33 @@ class FieldSection:
         except HttpParserInvalidMethodError:
             raise HttpError(501, "unknown method") from None
         except HttpParserError as error:
-            self._checkLimits(len(lines))
+            self._checkLimits()
             raise HttpError(400, str(error)) from None
-        self._checkLimits(len(lines))
+        self._size += len(lines)
+        if self._size > self._short or len(self.fields) > self._few:
+            self._checkLimits()
 
-    def _checkLimits(self, size: int) -> None:
-        self._size += size
-        limits = self.configuration
-        count = limits.maximumHeaderFieldCount
-        if count is not None and len(self.fields) > count:
+    def _checkLimits(self) -> None:
+        limits = self._configuration
+        if len(self.fields) > self._few:
             raise HttpError(431, "too many fields")
-        # What stands on the wire is never less than what is counted, so most sections need no counting.
-        each = limits.maximumHeaderFieldSize
-        if each is not None and self._size > each:
-            self._checkEach(each)
-        total = limits.maximumTotalHeaderSize
-        if total is not None and self._size > total:
-            self._checkTotal(total)
+        each, total = limits.maximumHeaderFieldSize, limits.maximumTotalHeaderSize
+        if each is not None and any(size > each for size in self._sizes()):
+            raise HttpError(431, "field too large")
+        if total is not None and sum(self._sizes()) > total:
+            raise HttpError(431, "field section too large")
+
+    def _sizes(self) -> list[int]:
+        """What each field counts for: its name, one, its value (Qt's way)."""
+        return [len(name) + 1 + len(value) for name, value in self.fields]
 
     @property
     def rawLimit(self) -> int | None:
         """How many octets the section may take on the wire; None is no limit."""
-        limits = self.configuration
+        limits = self._configuration
         return rawLimit(
             limits.maximumTotalHeaderSize, limits.maximumHeaderFieldSize, limits.maximumHeaderFieldCount
         )
-
-    def _checkEach(self, limit: int) -> None:
-        if any(len(name) + 1 + len(value) > limit for name, value in self.fields):
-            raise HttpError(431, "field too large")
-
-    def _checkTotal(self, limit: int) -> None:
-        if sum(len(name) + 1 + len(value) for name, value in self.fields) > limit:
-            raise HttpError(431, "field section too large")
 
     def trailers(self) -> Fields:
         """The section as trailers.

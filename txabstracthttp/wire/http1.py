@@ -146,15 +146,16 @@ class Http1Wire:
         if end < 4 or end > SMALL_SECTION or self._line is not None or octets[0] < 14:
             return self._receivePartOfHead(octets, end, events)
         # Most heads come whole.
-        line = readRequestLine(octets, self._section.configuration.maximumUrlSize)
+        section = self._section
+        line = readRequestLine(octets, section.configuration.maximumUrlSize)
         assert line is not None
         if end == len(octets):
             self.unread = b""
         else:
             self.unread, octets = octets[end:], octets[:end]
-        self._section.restart()
-        self._section.feed(octets)
-        return self._completeHead(line, events)
+        section.restart()
+        section.feed(octets)
+        return self._completeHead(line, section, events)
 
     def _receivePartOfHead(self, octets: bytes, end: int, events: list[Event]) -> bool:
         """Take the lines that are complete.  `end` is where the head ends; less than 4 if it does not yet."""
@@ -178,7 +179,9 @@ class Http1Wire:
         assert line is not None
         self._receiveLines(octets, end, end)
         self.unread = octets[end:]
-        return self._completeHead(line, events)
+        self._line = None
+        self._fed = 0
+        return self._completeHead(line, self._section, events)
 
     def _receiveLines(self, octets: bytes, stop: int, available: int) -> None:
         """Read the head as far as `stop`, the end of a line, of the octets of it that are `available`."""
@@ -204,12 +207,10 @@ class Http1Wire:
         self.unread = octets[2:]
         return True
 
-    def _completeHead(self, line: RequestLine, events: list[Event]) -> bool:
-        section = self._section
+    def _completeHead(self, line: RequestLine, section: FieldSection, events: list[Event]) -> bool:
         if not section.complete:
             raise HttpError(400, "malformed header section")
-        self._line = None
-        self._fed = self._scanned = self._emptyLines = 0
+        self._scanned = self._emptyLines = 0
         head = self._request = self._makeHead(*line, section)
         events.append(head)
         if head.contentLength == 0:
