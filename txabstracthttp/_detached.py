@@ -20,16 +20,25 @@ class Detached:
         self._transport = connection.transport
         self._protocol = protocol
         self._connectionLost = connection.connectionLost
-        connection.dataReceived = protocol.dataReceived
+        connection.dataReceived = self.dataReceived
         connection.connectionLost = self.connectionLost
         connection.readConnectionLost = self.readConnectionLost
         connection.writeConnectionLost = self.writeConnectionLost
 
     def begin(self, unread: bytes) -> None:
         """Introduce the protocol to the transport, and give it what came too early for it."""
-        self._protocol.makeConnection(self._transport)
-        if unread:
-            self._protocol.dataReceived(unread)
+        try:
+            self._protocol.makeConnection(self._transport)
+            if unread:
+                self._protocol.dataReceived(unread)
+        except BaseException:
+            # Nobody speaks HTTP here any more, so there is no other answer.
+            self._transport.abortConnection()
+            raise
+
+    def dataReceived(self, data: bytes) -> None:
+        """Octets; by the method that the protocol has now, for it may change that."""
+        self._protocol.dataReceived(data)
 
     def connectionLost(self, reason: Failure) -> None:
         """The end, for both."""

@@ -44,9 +44,9 @@ class Farewell:
         halfCloses = IHalfCloseableDescriptor.providedBy(self._transport) and not isSecure
         if not halfCloses:
             return self.close()
+        self._deadlines.set("linger", LINGER_TIME)
         self._transport.unregisterProducer()
         self._transport.loseWriteConnection()
-        self._deadlines.set("linger", LINGER_TIME)
 
     def discard(self, data: bytes) -> None:
         """The peer still sends, and nobody looks at it."""
@@ -57,10 +57,11 @@ class Farewell:
     def close(self) -> None:
         """Close once everything is written."""
         self._closing = True
-        self._transport.unregisterProducer()
-        self._transport.loseConnection()
+        # Before the transport hears of it: a connection may be lost at once, and its deadlines with it.
         self._deadlines.clear("linger")
         self._deadlines.set("close", self._timeout)
+        self._transport.unregisterProducer()
+        self._transport.loseConnection()
 
     def closeExpired(self) -> None:
         """It takes long.  While octets wait for a slow peer, it is `writeTimeout` that decides."""

@@ -13,6 +13,8 @@ from typing import Any
 from twisted.internet import tcp, unix
 from twisted.internet.interfaces import IReactorTime
 
+from ._proxy import ProxiedTransport
+
 #: The most that is sent at once; more is better left to the reactor.
 EAGER_SIZE = 64 * 1024
 #: The most that is sent at once in one turn of the reactor, so that one fast peer cannot starve the others.
@@ -105,6 +107,9 @@ def outletFor(transport: Any, clock: IReactorTime) -> Outlet:
     A subclass, or a wrapper that answers for what it wraps, may do something else with the octets, such as
     encrypt them.
     """
+    if type(transport) is ProxiedTransport:
+        # It answers for nothing but addresses.
+        transport = transport.transport
     if type(transport) in (tcp.Server, unix.Server) and not transport.TLS:
         return EagerOutlet(transport, clock)
     return Outlet(transport)

@@ -1,0 +1,301 @@
+"""Connections that a proxy relays: its header first, then whatever they would be without it, TLS included.
+
+    transport -> ProxyProtocol -> (TLS ->) HttpConnection -> (TLS ->) ProxiedTransport -> transport
+
+The header comes before TLS, where HAProxy's ``send-proxy`` puts it; Twisted's ``haproxy:ssl:`` looks for it
+inside.
+"""
+
+from __future__ import annotations
+
+__all__ = ["ProxiedTransport", "ProxyFactory", "ProxyProtocol", "wrapServerProxy"]
+
+from collections.abc import Callable, Iterable
+from copy import copy
+from typing import Any
+
+from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import SSL4ServerEndpoint, StandardIOEndpoint
+from twisted.internet.interfaces import (
+    IAddress,
+    IConsumer,
+    IDelayedCall,
+    IHalfCloseableDescriptor,
+    IHalfCloseableProtocol,
+    IListeningPort,
+    ILoggingContext,
+    IProtocolFactory,
+    IPushProducer,
+    IReactorTime,
+    IStreamServerEndpoint,
+    ISystemHandle,
+    ITCPTransport,
+    ITransport,
+)
+from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import alsoProvides, implementer
+
+from .wire.proxyheader import Address, ProxyError, ProxyHeader, ProxyHeaderReader
+
+_log = Logger()
+
+#: What a transport may or may not provide; the one in front of it provides the same.
+_OPTIONAL = (ITCPTransport, IHalfCloseableDescriptor, ISystemHandle)
+
+
+@implementer(ITransport, IConsumer, IPushProducer)
+class ProxiedTransport:
+    """A transport that answers with the addresses of the relayed connection, and is the real one otherwise.
+
+    :ivar transport: the real one.
+    """
+
+    def __init__(self, transport: Any, header: ProxyHeader) -> None:
+        self.transport = transport
+        self._peer = _addressOf(header.source, transport.getPeer)
+        self._host = _addressOf(header.destination, transport.getHost)
+        alsoProvides(self, *(each for each in _OPTIONAL if each.providedBy(transport)))
+
+    def getPeer(self) -> IAddress:
+        """Who connected to the proxy."""
+        return self._peer
+
+    def getHost(self) -> IAddress:
+        """Where that one connected to."""
+        return self._host
+
+    # ITransport:
+
+    def write(self, data: bytes) -> None:
+        self.transport.write(data)
+
+    def writeSequence(self, data: Iterable[bytes]) -> None:
+        self.transport.writeSequence(data)
+
+    def loseConnection(self) -> None:
+        self.transport.loseConnection()
+
+    @property
+    def disconnecting(self) -> Any:
+        """Twisted's own protocols look at it, though no interface has it."""
+        return self.transport.disconnecting
+
+    # IConsumer and IPushProducer:
+
+    def registerProducer(self, producer: Any, streaming: bool) -> None:
+        self.transport.registerProducer(producer, streaming)
+
+    def unregisterProducer(self) -> None:
+        self.transport.unregisterProducer()
+
+    def pauseProducing(self) -> None:
+        self.transport.pauseProducing()
+
+    def resumeProducing(self) -> None:
+        self.transport.resumeProducing()
+
+    def stopProducing(self) -> None:
+        self.transport.stopProducing()
+
+    # ITCPTransport, IHalfCloseableDescriptor and ISystemHandle, where the real one provides them:
+
+    def abortConnection(self) -> None:
+        self.transport.abortConnection()
+
+    def loseWriteConnection(self) -> None:
+        self.transport.loseWriteConnection()
+
+    def getTcpNoDelay(self) -> Any:
+        return self.transport.getTcpNoDelay()
+
+    def setTcpNoDelay(self, enabled: bool) -> None:
+        self.transport.setTcpNoDelay(enabled)
+
+    def getTcpKeepAlive(self) -> Any:
+        return self.transport.getTcpKeepAlive()
+
+    def setTcpKeepAlive(self, enabled: bool) -> None:
+        self.transport.setTcpKeepAlive(enabled)
+
+    def getHandle(self) -> Any:
+        return self.transport.getHandle()
+
+
+def _addressOf(said: Address | None, own: Callable[[], IAddress]) -> IAddress:
+    if said is None:
+        return own()
+    if isinstance(said, bytes):
+        return UNIXAddress(said or None)
+    kind = IPv6Address if ":" in said[0] else IPv4Address
+    return kind("TCP", *said)
+
+
+class ProxyProtocol(Protocol):
+    """Reads the header, then hands everything on to a protocol of the wrapped factory.
+
+    It is half-closeable where that one is: Twisted asks when it happens, and by then the header has come.
+    """
+
+    transport: Any
+
+    def __init__(self, factory: ProxyFactory) -> None:
+        self._factory = factory
+        self._reader: ProxyHeaderReader | None = ProxyHeaderReader()
+        self._deadline: IDelayedCall | None = None
+        self._wrapped: Any = None
+
+    def connectionMade(self) -> None:
+        """Wait for the header, but not for ever."""
+        factory = self._factory
+        factory.waiting.add(self)
+        if ITCPTransport.providedBy(self.transport):
+            # Those above go by the peer, and leave out what came to the proxy through a Unix socket.
+            self.transport.setTcpNoDelay(True)
+        self._deadline = factory.clock.callLater(factory.timeout(), self.refuse, "no header in time")
+
+    def dataReceived(self, data: bytes) -> None:
+        """Octets from the proxy, and later through it."""
+        if self._wrapped is not None:
+            self._wrapped.dataReceived(data)
+        elif self._reader is not None:
+            self._readHeader(self._reader, data)
+
+    def _readHeader(self, reader: ProxyHeaderReader, data: bytes) -> None:
+        try:
+            header = reader.receive(data)
+        except ProxyError as error:
+            return self.refuse(str(error))
+        if header is not None:
+            self._stopWaiting()
+            self._relay(header)
+
+    def _relay(self, header: ProxyHeader) -> None:
+        transport = ProxiedTransport(self.transport, header)
+        wrapped: Any = self._factory.wrappedFactory.buildProtocol(transport.getPeer())
+        if wrapped is None:
+            self.transport.abortConnection()
+            return
+        self._wrapped = wrapped
+        if IHalfCloseableProtocol.providedBy(wrapped):
+            alsoProvides(self, IHalfCloseableProtocol)
+        wrapped.makeConnection(transport)
+        if header.rest:
+            self.dataReceived(header.rest)
+
+    def refuse(self, reason: str) -> None:
+        """Drop a connection that has sent no header."""
+        _log.debug("dropped {peer}: {reason}", peer=self.transport.getPeer(), reason=reason)
+        self._stopWaiting()
+        self.transport.abortConnection()
+
+    def _stopWaiting(self) -> None:
+        self._reader = None
+        self._factory.waiting.discard(self)
+        deadline, self._deadline = self._deadline, None
+        if deadline is not None and deadline.active():
+            deadline.cancel()
+
+    def readConnectionLost(self) -> None:
+        """The peer sends no more (`IHalfCloseableProtocol`)."""
+        self._wrapped.readConnectionLost()
+
+    def writeConnectionLost(self) -> None:
+        """Our own end was closed (`IHalfCloseableProtocol`)."""
+        self._wrapped.writeConnectionLost()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """The connection is gone."""
+        self._stopWaiting()
+        wrapped, self._wrapped = self._wrapped, None
+        if wrapped is not None:
+            wrapped.connectionLost(reason)
+
+
+class ProxyFactory(Factory):
+    """Puts the PROXY protocol beneath whatever the connections of another factory speak.
+
+    A header is required, never guessed (section 2): anybody who may connect may say who he is, so only
+    proxies should be able to.
+
+    :ivar waiting: the connections that have not sent their header yet.
+    """
+
+    noisy = False
+
+    def __init__(
+        self, wrappedFactory: IProtocolFactory, clock: IReactorTime, timeout: Callable[[], float]
+    ) -> None:
+        """
+        :param wrappedFactory: asked for a protocol with the address of the real peer, once that is known.
+        :param timeout: asked at each connection how many seconds its header may take in all.
+        """
+        self.wrappedFactory: Any = wrappedFactory
+        self.clock = clock
+        self.timeout = timeout
+        self.waiting: set[ProxyProtocol] = set()
+
+    def buildProtocol(self, addr: IAddress | None) -> ProxyProtocol:
+        """A protocol that waits for a header."""
+        protocol = ProxyProtocol(self)
+        protocol.factory = self
+        return protocol
+
+    def doStart(self) -> None:
+        """One more port listens."""
+        self.wrappedFactory.doStart()
+        super().doStart()
+
+    def doStop(self) -> None:
+        """One port less."""
+        self.wrappedFactory.doStop()
+        super().doStop()
+
+    def stopFactory(self) -> None:
+        """No port is left: nobody knows of those who still wait, so nobody else would close them."""
+        for protocol in list(self.waiting):
+            protocol.refuse("no longer listening")
+
+    def logPrefix(self) -> str:
+        """What a port is called in the log (`ILoggingContext`)."""
+        wrapped = self.wrappedFactory
+        known = ILoggingContext.providedBy(wrapped)
+        return f"{wrapped.logPrefix() if known else type(wrapped).__name__} (PROXY)"
+
+
+@implementer(IStreamServerEndpoint)
+class _ProxyServerEndpoint:
+    """Listens where another endpoint does, for proxies alone."""
+
+    def __init__(
+        self, endpoint: IStreamServerEndpoint, clock: IReactorTime, timeout: Callable[[], float]
+    ) -> None:
+        self._endpoint = endpoint
+        self._clock = clock
+        self._timeout = timeout
+
+    def listen(self, protocolFactory: IProtocolFactory) -> Deferred[IListeningPort]:
+        """See `IStreamServerEndpoint`."""
+        return self._endpoint.listen(ProxyFactory(protocolFactory, self._clock, self._timeout))
+
+
+def wrapServerProxy(
+    endpoint: IStreamServerEndpoint, clock: IReactorTime, timeout: Callable[[], float]
+) -> IStreamServerEndpoint:
+    """An endpoint for what proxies relay to `endpoint`: beneath its TLS, if that is what it speaks.
+
+    :param timeout: asked at each connection how many seconds its header may take in all.
+    :raises ValueError: an endpoint that takes no connections, or whose TLS nothing can be put beneath.
+    """
+    if isinstance(endpoint, SSL4ServerEndpoint | StandardIOEndpoint):
+        raise ValueError(f"no PROXY header can come first on a {type(endpoint).__name__}")
+    beneath = getattr(endpoint, "endpoint", None)
+    if not IStreamServerEndpoint.providedBy(beneath):
+        return _ProxyServerEndpoint(endpoint, clock, timeout)
+    # What `wrapServerTLS` makes, `tls:` too: a layer around another endpoint.
+    layer: Any = copy(endpoint)
+    layer.endpoint = wrapServerProxy(beneath, clock, timeout)
+    wrapped: IStreamServerEndpoint = layer
+    return wrapped
