@@ -5,7 +5,9 @@ from __future__ import annotations
 __all__ = [
     "AbstractHttpServer",
     "AlreadyAnswered",
+    "ExchangeRecord",
     "Http2Configuration",
+    "HttpError",
     "HttpHeaders",
     "HttpRequest",
     "HttpServerConfiguration",
@@ -16,9 +18,10 @@ __all__ = [
 ]
 
 from .configuration import Http2Configuration, HttpServerConfiguration
-from .errors import AlreadyAnswered, WebSocketClosed
+from .errors import AlreadyAnswered, HttpError, WebSocketClosed
 from .headers import HttpHeaders
 from .httpsocket import HttpSocket
+from .records import ExchangeRecord
 from .request import HttpRequest
 from .server import AbstractHttpServer
 from .service import HttpServerService

@@ -55,6 +55,9 @@ class Wire(Protocol):
     def sendEnd(self, streamId: int, trailers: Fields) -> None:
         """The content is complete."""
 
+    def beLast(self) -> None:
+        """The exchange that runs, or comes next, is the last."""
+
     def drain(self) -> None:
         """Take on nothing new: the exchange that runs is the last."""
 

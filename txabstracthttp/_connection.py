@@ -90,7 +90,9 @@ class HttpConnection(TwistedProtocol):
         self._outlet = outletFor(transport, site.clock)
         self._watch = Watch(self, site, self._outlet)
         self.configure(site.configuration, site.serverField)
-        if isinstance(self.info.remoteAddress, IPv4Address | IPv6Address):
+        if isinstance(self.info.remoteAddress, IPv4Address | IPv6Address) and hasattr(
+            transport, "setTcpNoDelay"
+        ):
             # Head and body may leave as two segments; Nagle would hold the second for the peer's ACK.
             transport.setTcpNoDelay(True)
         transport.registerProducer(self, True)
@@ -108,6 +110,8 @@ class HttpConnection(TwistedProtocol):
         self.serverField = serverField
         if self._inflow is not None:
             self._inflow.configure(configuration)
+        if not configuration.keepAliveTimeout:
+            self.wire.beLast()
         self._watch.reconfigured()
 
     def handshakeCompleted(self) -> None:
@@ -366,6 +370,8 @@ class HttpConnection(TwistedProtocol):
 
     def detach(self, protocol: Any) -> None:
         """Let `protocol` have the connection, from the first octet that is not part of the request."""
+        if self._inflow is not None:
+            raise RuntimeError("the content of the request is still on its way: read it first")
         unread, self._exchange = self.wire.unread, None
         self._phase = DETACHED
         self._watch.stop()
@@ -373,7 +379,7 @@ class HttpConnection(TwistedProtocol):
         self.transport.unregisterProducer()
         self._pauseReading(False)
         self._site.connectionDetached(self)
-        Detached(self, protocol).begin(unread)
+        Detached(self, protocol).begin(unread, self._readEnded)
 
     def refuse(self, request: HttpRequest | None, status: int) -> None:
         """Answer in the server's own name, and close so that the peer can read it (RFC 9112 section 9.6)."""

@@ -25,12 +25,14 @@ class Detached:
         connection.readConnectionLost = self.readConnectionLost
         connection.writeConnectionLost = self.writeConnectionLost
 
-    def begin(self, unread: bytes) -> None:
+    def begin(self, unread: bytes, readEnded: bool) -> None:
         """Introduce the protocol to the transport, and give it what came too early for it."""
         try:
             self._protocol.makeConnection(self._transport)
             if unread:
                 self._protocol.dataReceived(unread)
+            if readEnded:
+                self.readConnectionLost()
         except BaseException:
             # Nobody speaks HTTP here any more, so there is no other answer.
             self._transport.abortConnection()

@@ -6,8 +6,10 @@ __all__ = ["FileProducer", "ResponseStream", "fileFields"]
 
 import os
 from collections.abc import Callable
+from io import BufferedRandom, BufferedReader, FileIO
 from mimetypes import guess_type
 from stat import S_ISREG
+from sys import maxsize
 from typing import Any, BinaryIO
 
 from twisted.internet.interfaces import IPullProducer
@@ -22,23 +24,24 @@ FILE_PIECE = 64 * 1024
 class ResponseStream:
     """The state of one streamed response.
 
+    :ivar declared: the Content-Length that was given, or None.
     :ivar hasContent: whether octets may follow the head at all.
     :ivar sent: octets of content so far, whether or not they may be sent.
     """
 
     __slots__ = (
         "_callSoon",
-        "_declared",
         "_paused",
         "_producer",
         "_pulling",
         "_streaming",
+        "declared",
         "hasContent",
         "sent",
     )
 
     def __init__(self, declared: int | None, hasContent: bool, callSoon: Callable[..., None]) -> None:
-        self._declared = declared
+        self.declared = declared
         self._callSoon = callSoon
         self._producer: Any = None
         self._streaming = False
@@ -52,14 +55,14 @@ class ResponseStream:
 
         :raises ValueError: more than the Content-Length that was given.
         """
-        if self._declared is not None and self.sent + size > self._declared:
-            raise ValueError(f"{self.sent + size} octets are more than the Content-Length, {self._declared}")
+        if self.declared is not None and self.sent + size > self.declared:
+            raise ValueError(f"{self.sent + size} octets are more than the Content-Length, {self.declared}")
         self.sent += size
 
     @property
     def missing(self) -> int:
         """How many octets were promised and not sent."""
-        return 0 if self._declared is None else self._declared - self.sent
+        return 0 if self.declared is None else self.declared - self.sent
 
     def register(self, producer: Any, streaming: bool, blocked: bool) -> None:
         """See `IConsumer.registerProducer`."""
@@ -116,15 +119,20 @@ class ResponseStream:
 class FileProducer:
     """Reads a file as it is asked to, and no faster."""
 
-    def __init__(self, file: BinaryIO, socket: Any) -> None:
+    def __init__(self, file: BinaryIO, socket: Any, length: int | None) -> None:
+        """
+        :param length: how much of the file is sent; None is all of it.
+        """
         self._file = file
         self._socket = socket
+        self._left = maxsize if length is None else length
 
     def resumeProducing(self) -> None:
         """One piece more, or the end."""
         try:
-            piece = self._file.read(FILE_PIECE)
+            piece = self._file.read(min(FILE_PIECE, self._left))
             if piece:
+                self._left -= len(piece)
                 self._socket.write(piece)
                 return
         except Exception:
@@ -154,9 +162,11 @@ def fileFields(file: BinaryIO, headers: HeadersLike) -> HttpHeaders:
 
 def _lengthOf(file: BinaryIO) -> int | None:
     """How much of `file` is left; None for what has no length, such as a pipe."""
+    if not isinstance(file, FileIO | BufferedReader | BufferedRandom):
+        # It may be made of a file, such as a compressed one, and have another length than that.
+        return None
     try:
         status = os.fstat(file.fileno())
         return max(status.st_size - file.tell(), 0) if S_ISREG(status.st_mode) else None
     except OSError:
-        # Files in memory say so, as `io.UnsupportedOperation`.
         return None

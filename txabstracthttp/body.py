@@ -74,6 +74,9 @@ class RequestBody:
         "trailers",
     )
 
+    #: What Twisted's own protocols look for in a transport.
+    disconnecting = False
+
     def __init__(self, flow: BodyFlow, streamed: bool) -> None:
         self.streamed = streamed
         self.trailers: Fields = []

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from twisted.internet.defer import Deferred, fail, succeed
-from twisted.internet.error import ConnectionLost
+from twisted.internet.error import ConnectionAborted, ConnectionLost
 from twisted.internet.interfaces import IAddress, IConsumer, ITransport
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -131,7 +131,7 @@ class HttpSocket:
         self._state = BEGUN
         self.status = status
         self._stream = ResponseStream(head.length if hasContent else None, hasContent, self._link.callSoon)
-        length = 0 if status == 205 else head.length
+        length = {204: None, 205: 0}.get(status, head.length)
         self._link.wire.sendHead(self.request.streamId, status, head.fields, length, hasContent)
         self._link.flushSoon()
 
@@ -149,10 +149,11 @@ class HttpSocket:
         stream = self._stream
         if self._state != BEGUN or stream is None:
             return self._refuseUnlessGone()
+        data = bytes(data)
         stream.count(len(data))
         if data and stream.hasContent:
             self.bodyBytesSent += len(data)
-            self._link.wire.sendBody(self.request.streamId, bytes(data))
+            self._link.wire.sendBody(self.request.streamId, data)
             self._link.flush()
 
     def writeSequence(self, data: Iterable[bytes]) -> None:
@@ -176,10 +177,10 @@ class HttpSocket:
         fields = encodeTrailers(trailers)
         if stream.missing:
             missing = stream.missing
-            self._link.abort()
+            self.abortConnection()
             raise ValueError(f"the response ends {missing} octets short of its Content-Length")
-        stream.unregister()
         self._state = FINISHED
+        stream.stop()
         self._link.wire.sendEnd(self.request.streamId, fields)
         self._link.responseFinished(self)
         if self._waiters is not None:
@@ -194,17 +195,23 @@ class HttpSocket:
         :raises AlreadyAnswered, ValueError: as for `begin`.
         """
         if self._state != NEW:
+            if not isinstance(source, str | os.PathLike):
+                source.close()
             return self._refuseUnlessGone()
         try:
             file = Path(source).open("rb") if isinstance(source, str | os.PathLike) else source  # noqa: SIM115
         except OSError:
             return self.refuse(404)
         try:
-            self.begin(headers=fileFields(file, headers))
+            fields = fileFields(file, headers)
+            self.begin(headers=fields)
         except BaseException:
             file.close()
             raise
-        self.registerProducer(FileProducer(file, self), False)
+        if self._stream is None or not self._stream.hasContent:
+            file.close()
+            return self.finish()
+        self.registerProducer(FileProducer(file, self, self._stream.declared), False)
 
     def inform(self, status: int, headers: HeadersLike = None) -> None:
         """Send an interim response, such as 103 Early Hints (RFC 8297), before the answer.
@@ -222,7 +229,10 @@ class HttpSocket:
             or status == 101
         ):
             raise ValueError(f"an interim status is 100 or 102 to 199, not {status!r}")
-        self._link.wire.sendInformational(self.request.streamId, status, encodeFields(headers))
+        fields = encodeFields(headers)
+        if any(name.lower() in (b"content-length", b"transfer-encoding") for name, _ in fields):
+            raise ValueError("an interim response has no content, and nothing that frames it")
+        self._link.wire.sendInformational(self.request.streamId, status, fields)
         self._link.flush()
 
     def registerProducer(self, producer: Any, streaming: bool) -> None:
@@ -280,7 +290,7 @@ class HttpSocket:
         """The handler failed; called by the server."""
         if self._state == BEGUN:
             # The peer has the head: an end that looks complete would be a lie.
-            self._link.abort()
+            self.abortConnection()
         else:
             self.refuse(status)
 
@@ -341,6 +351,7 @@ class HttpSocket:
     def abortConnection(self) -> None:
         """Drop the connection now, whatever is still on its way."""
         self._link.abort()
+        self.connectionLost(Failure(ConnectionAborted()))
 
     def getPeer(self) -> IAddress:
         """Who asks."""

@@ -119,7 +119,7 @@ class Http1Wire:
         return [self._refuse(HttpError(400, "incomplete message"))]
 
     def _refuse(self, error: HttpError) -> PeerError:
-        self._beLast()
+        self.beLast()
         self._receive = self._receiveNothing
         self.unread = b""
         return PeerError(_STREAM, error)
@@ -320,7 +320,7 @@ class Http1Wire:
             framing = b"Transfer-Encoding: chunked\r\n"
             self._chunkedResponse = True
         elif hasBody:
-            self._beLast()
+            self.beLast()
         self._say(b"%b%b%b\r\n" % (encodeHead(status, fields), self._connectionField, framing))
 
     def sendBody(self, streamId: int, data: bytes) -> None:
@@ -341,11 +341,12 @@ class Http1Wire:
 
     def drain(self) -> None:
         """Take on nothing new: the exchange that runs, or whose head is arriving, is the last."""
-        self._beLast()
+        self.beLast()
         if self._request is None and not self.unread:
             self._finish()
 
-    def _beLast(self) -> None:
+    def beLast(self) -> None:
+        """The exchange that runs, or comes next, is the last."""
         self._persistent = False
         self._connectionField = b"Connection: close\r\n"
 
