@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import os
 import socket
@@ -25,6 +26,7 @@ from twisted.application.internet import StreamServerEndpointService
 from twisted.internet import reactor
 from twisted.internet.defer import CancelledError, Deferred, gatherResults, succeed
 from twisted.internet.endpoints import (
+    StandardIOEndpoint,
     TCP4ClientEndpoint,
     TCP4ServerEndpoint,
     TCP6ServerEndpoint,
@@ -37,12 +39,14 @@ from twisted.internet.protocol import Factory
 from twisted.internet.ssl import Certificate as TwistedCertificate
 from twisted.internet.ssl import CertificateOptions, KeyPair
 from twisted.internet.task import deferLater
+from twisted.internet.testing import MemoryReactorClock
 from twisted.internet.threads import deferToThread
 from twisted.logger import LogEvent, LogLevel, capturedLogs
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
 from txabstracthttp import AbstractHttpServer, HttpRequest, HttpSocket
+from txabstracthttp._binding import adopt, listeningSocket, listenOn, resolveEndpoint
 
 GET = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 SOON = 5
@@ -270,12 +274,43 @@ class TestStrings:
         port = await server.bind("ssl:0:interface=127.0.0.1")
         assert await secretly(port.getHost().port) == "IPv4Address secure=True"
 
-    @twistedOnTLS
+    @pytest.mark.parametrize("text", ["tls:{}:0", "tls:path={}:port=0", "tls:{}:port=0:backlog=5"])
     @pytest_twisted.ensureDeferred
-    async def test_tls(self, server: Hello, tmp_path: Path) -> None:
+    async def test_tls(self, server: Hello, tmp_path: Path, text: str) -> None:
+        (tmp_path / "server.pem").write_bytes(material().both.read_bytes())
+        port = await server.bind(text.format(tmp_path))
+        assert await secretly(port.getHost().port) == "IPv4Address secure=True"
+        if _hasIPv6():
+            assert await secretly(port.getHost().port, "::1") == "IPv6Address secure=True"
+
+    @pytest_twisted.ensureDeferred
+    async def test_tlsOnOneInterface(self, server: Hello, tmp_path: Path) -> None:
+        folder = tmp_path / "a:b=c"
+        folder.mkdir()
+        (folder / "server.pem").write_bytes(material().both.read_bytes())
+        path = str(folder).replace(":", r"\:").replace("=", r"\=")
+        port = await server.bind(f"tls:{path}:0:interface=127.0.0.1")
+        assert port.getHost().host == "127.0.0.1"
+        assert await secretly(port.getHost().port) == "IPv4Address secure=True"
+        if _hasIPv6():
+            port = await server.bind(rf"tls:{path}:0:5:\:\:1")
+            assert await secretly(port.getHost().port, "::1") == "IPv6Address secure=True"
+
+    @pytest_twisted.ensureDeferred
+    async def test_tlsWithoutIPv6(
+        self, server: Hello, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(socket, "has_ipv6", False)
         (tmp_path / "server.pem").write_bytes(material().both.read_bytes())
         port = await server.bind(f"tls:{tmp_path}:0")
+        assert port.getHost().host == "0.0.0.0"
         assert await secretly(port.getHost().port) == "IPv4Address secure=True"
+
+    def test_tlsHasThePortOfHttps(self, tmp_path: Path) -> None:
+        (tmp_path / "server.pem").write_bytes(material().both.read_bytes())
+        clock = MemoryReactorClock()
+        resolveEndpoint(clock, f"tls:{tmp_path}").listen(Factory())
+        assert clock.tcpServers[0][0] == 443
 
     @pytest_twisted.ensureDeferred
     async def test_unix(self, server: Hello, tmp_path: Path) -> None:
@@ -496,6 +531,49 @@ class TestAdoption:
             assert listener.fileno() != -1
 
 
+class FullReactor:
+    """Has no descriptor left."""
+
+    def adoptStreamPort(self, fileDescriptor: int, addressFamily: int, factory: Factory) -> IListeningPort:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+
+class TestFailedAdoption:
+    @pytest.mark.parametrize("timeout", [None, 7.5, 0.0])
+    def test_leavesTheSocketAlone(self, timeout: float | None) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            listener.settimeout(timeout)
+            blocking = os.get_blocking(listener.fileno())
+            with pytest.raises(OSError, match="open files"):
+                adopt(FullReactor(), listener, Factory())
+            assert listener.gettimeout() == timeout
+            assert os.get_blocking(listener.fileno()) == blocking
+            with socket.create_connection(listener.getsockname()):
+                if timeout:
+                    listener.accept()[0].close()
+
+    def test_closesOurOwnSocket(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        made: list[socket.socket] = []
+
+        def remember(*arguments: Any) -> socket.socket:
+            made.append(listeningSocket(*arguments))
+            return made[0]
+
+        monkeypatch.setattr("txabstracthttp._binding.listeningSocket", remember)
+        with pytest.raises(OSError, match="open files"):
+            listenOn(FullReactor(), "127.0.0.1", 0, Factory())
+        assert made[0].fileno() == -1
+
+    @pytest_twisted.ensureDeferred
+    async def test_adopted(self, server: Hello) -> None:
+        port = listenOn(reactor, "127.0.0.1", 0, server)
+        try:
+            assert not os.get_blocking(port.fileno())  # type: ignore[attr-defined]
+            assert await plainly(port.getHost().port) == "IPv4Address secure=False"
+        finally:
+            await port.stopListening()
+
+
 class NoEndpoint:
     """Has a `listen`, but does not provide the interface."""
 
@@ -592,6 +670,10 @@ BAD_STRINGS: list[str | Callable[[], str]] = [
     "ssl:0:privateKey=",
     "ssl:0:nonsense=1",
     "ssl:0:sslmethod=nonsense",
+    lambda: _sslOf(privateKey="both") + ":sslmethod=TLSv1_METHOD",
+    lambda: _sslOf(privateKey="both") + ":sslmethod=TLS_METHOD",
+    lambda: _sslOf(privateKey="both") + ":sslmethod=",
+    lambda: f"ssl:0:{material().key}:{material().certificate}:TLSv1_2_METHOD",
     lambda: _sslOf(privateKey="missing"),
     lambda: _sslOf(privateKey="folder"),
     lambda: _sslOf(privateKey="garbage"),
@@ -617,6 +699,12 @@ BAD_STRINGS: list[str | Callable[[], str]] = [
     "tls:.:0",  # no .pem in there
     "tls:.:x",
     "tls:0:nonsense=1",
+    lambda: f"tls:{material().folder}:x",
+    lambda: f"tls:{material().folder}:-1",
+    lambda: f"tls:{material().folder}:65536",
+    lambda: f"tls:{material().folder}:0:backlog=x",
+    lambda: f"tls:{material().folder}:0:nonsense=1",
+    lambda: f"tls:{material().folder}:0:1:2:3",
     "systemd",
     "systemd:",
     "systemd:domain=INET",
@@ -629,6 +717,13 @@ BAD_STRINGS: list[str | Callable[[], str]] = [
     "haproxy:",
     "haproxy:nonsense:0",
 ]
+
+
+class HarmlessStdio(StandardIOEndpoint):
+    """Leaves the descriptors of this process alone."""
+
+    def listen(self, protocolFactory: Factory) -> Deferred[IListeningPort]:
+        raise RuntimeError("nobody should")
 
 
 @twistedForgetsSockets
@@ -652,8 +747,6 @@ class TestBadStrings:
         assert (server.servers(), server.localServers()) == ([], [])
         assert list(tmp_path.iterdir()) == []
 
-    @pytest.mark.xfail(strict=True, reason="_binding._checkFolder() looks at names only")
-    @twistedOnTLS
     @pytest_twisted.ensureDeferred
     async def test_folderWithoutPairs(self, server: Hello, tmp_path: Path) -> None:
         # There are PEM files, but nothing that could be served with.
@@ -662,7 +755,6 @@ class TestBadStrings:
         error = failureOf(server.bind(text), ValueError)
         assert repr(text) in str(error)
 
-    @twistedOnTLS
     @pytest_twisted.ensureDeferred
     async def test_folderWithGarbage(self, server: Hello, tmp_path: Path) -> None:
         (tmp_path / "garbage.pem").write_bytes(b"-----BEGIN CERTIFICATE-----\nAAAA\n")
@@ -672,6 +764,22 @@ class TestBadStrings:
     async def test_stdioIsNoPlaceForServers(self, server: Hello) -> None:
         # A server endpoint to Twisted, but nothing that could be listed or stopped; and stdin is not ours.
         failureOf(server.bind("stdio:"), ValueError)
+
+    @pytest_twisted.ensureDeferred
+    async def test_noStdioObjectsEither(self, server: Hello) -> None:
+        error = failureOf(server.bind(HarmlessStdio(reactor)), ValueError)
+        assert "standard input" in str(error)
+
+    def test_resolvesObjectsToThemselves(self) -> None:
+        endpoint = TCP4ServerEndpoint(reactor, 0)
+        assert resolveEndpoint(reactor, endpoint) is endpoint
+        with pytest.raises(ValueError, match="StandardIOEndpoint"):
+            resolveEndpoint(reactor, StandardIOEndpoint(reactor))
+
+    @pytest_twisted.ensureDeferred
+    async def test_sslmethodIsExplained(self, server: Hello) -> None:
+        error = failureOf(server.bind(_sslOf(privateKey="both") + ":sslmethod=SSLv23_METHOD"), ValueError)
+        assert "sslmethod is obsolete" in str(error)
 
     @pytest_twisted.ensureDeferred
     async def test_junk(self, server: Hello, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -774,9 +882,11 @@ class TestCannotListen:
 
 class TestIgnoredFailure:
     def test_isReported(self, logged: list[LogEvent]) -> None:
-        Hello().bind("tcp:nonsense")
+        server = Hello()
+        server.bind("tcp:nonsense")
         gc.collect()
         reported = takeCritical(logged)
+        assert server.servers() == []
         assert "tcp:nonsense" in str(reported[-1]["log_failure"].value)
 
     def test_nothingIsReportedOfASeenOne(self) -> None:
@@ -910,6 +1020,22 @@ class TestListen:
     async def test_ipv4(self, server: Hello, address: str) -> None:
         port = server.listen(address)
         assert server.servers()[0].getHost().host == address
+        assert await plainly(port) == "IPv4Address secure=False"
+        with pytest.raises(OSError):
+            await plainly(port, "::1")
+
+    @pytest.mark.parametrize(
+        ("address", "host"),
+        [
+            ("::ffff:127.0.0.1", "127.0.0.1"),
+            ("::FFFF:7f00:1", "127.0.0.1"),
+            ("::ffff:0.0.0.0", "0.0.0.0"),
+        ],
+    )
+    @pytest_twisted.ensureDeferred
+    async def test_mappedIPv4(self, server: Hello, address: str, host: str) -> None:
+        port = server.listen(address)
+        assert server.servers()[0].getHost().host == host
         assert await plainly(port) == "IPv4Address secure=False"
         with pytest.raises(OSError):
             await plainly(port, "::1")

@@ -27,6 +27,10 @@ def failures() -> Iterator[list[Failure]]:
         yield failures
 
 
+# Pieces that are too large to be joined while they wait.
+A, B, C = (letter * 10_000 for letter in (b"a", b"b", b"c"))
+
+
 class Flow:
     """The other side of a `RequestBody`, which notes what it is told."""
 
@@ -114,12 +118,25 @@ class TestProtocol:
 
     def test_whatCameEarlier(self) -> None:
         body, _ = make()
-        body.receive(b"a")
-        body.receive(b"b")
+        body.receive(A)
+        body.receive(B)
         body.end([])
         reader = Reader()
         body.deliver(reader)
-        assert (reader.pieces, reader.ends) == ([b"a", b"b"], [ConnectionDone])
+        assert (reader.pieces, reader.ends) == ([A, B], [ConnectionDone])
+
+    def test_manySmallPieces(self) -> None:
+        """A peer that sends octet by octet does not make as many objects of it."""
+        body, flow = make()
+        for number in range(50_000):
+            body.receive(b"%d" % (number % 10))
+        assert body.backlog == 50_000
+        body.end([])
+        reader = Reader()
+        body.deliver(reader)
+        assert b"".join(reader.pieces) == b"0123456789" * 5000
+        assert len(reader.pieces) < 1000
+        assert sum(each for each in flow.told if isinstance(each, int)) == 50_000
 
     def test_cut(self) -> None:
         body, _ = make()
@@ -158,7 +175,7 @@ class TestProtocol:
 
     def test_pausingWhileItIsGivenSomething(self) -> None:
         body, _ = make()
-        for piece in (b"a", b"b", b"c"):
+        for piece in (A, B, C):
             body.receive(piece)
         body.end([])
         reader = Reader(lambda transport, data: transport.pauseProducing())
@@ -167,7 +184,7 @@ class TestProtocol:
         while not reader.ends:
             seen.append(list(reader.pieces))
             body.resumeProducing()
-        assert seen == [[b"a"], [b"a", b"b"], [b"a", b"b", b"c"]]
+        assert seen == [[A], [A, B], [A, B, C]]
 
     def test_pausingFromTheBeginning(self) -> None:
         body, flow = make()
@@ -189,8 +206,9 @@ class TestProtocol:
     def test_pausingAndResumingDoesNotNest(self) -> None:
         """There may be a great many pieces."""
         body, _ = make()
-        for number in range(5000):
-            body.receive(b"%d" % number)
+        for _ in range(700):
+            body.receive(A)
+            body.receive(B)
         body.end([])
 
         def act(transport: Any, data: bytes) -> None:
@@ -199,7 +217,7 @@ class TestProtocol:
 
         reader = Reader(act)
         body.deliver(reader)
-        assert reader.pieces == [b"%d" % number for number in range(5000)]
+        assert reader.pieces == [A, B] * 700
         assert reader.ends == [ConnectionDone]
 
     @pytest.mark.parametrize("method", ["stopProducing", "loseConnection"])
@@ -336,7 +354,7 @@ class TestIteration:
     def test_inTwoGoes(self) -> None:
         """An iterator may be iterated on, like every other."""
         body, _ = make()
-        for piece in (b"head", b"a", b"b"):
+        for piece in (A, B, C):
             body.receive(piece)
         body.end([])
         rest: list[bytes] = []
@@ -347,8 +365,8 @@ class TestIteration:
             await gather(pieces, rest)
             return first
 
-        assert run(read()) == [b"head"]
-        assert rest == [b"a", b"b"]
+        assert run(read()) == [A]
+        assert rest == [B, C]
 
     def test_pastTheEnd(self) -> None:
         pieces = aiter(RequestBody.complete(b"a"))
@@ -373,13 +391,13 @@ class TestIteration:
         assert flow.wanted
         body.receive(b"a")
         assert not flow.wanted
-        body.receive(b"b")
-        body.receive(b"c")
-        assert body.backlog == 2
+        body.receive(B)
+        body.receive(C)
+        assert body.backlog == 20_000
         busy.callback(None)
         assert flow.wanted
         body.end([])
-        assert got == [[b"a", b"b", b"c"]]
+        assert got == [[b"a", B, C]]
 
 
 READERS: dict[str, Callable[[RequestBody], object]] = {
@@ -409,15 +427,15 @@ class TestOneReader:
 class TestBacklog:
     def test_count(self) -> None:
         body, flow = make()
-        body.receive(b"abc")
-        body.receive(b"de")
-        assert body.backlog == 5
+        body.receive(A)
+        body.receive(B + b"b")
+        assert body.backlog == 20_001
         reader = Reader(lambda transport, data: transport.pauseProducing())
         body.deliver(reader)
-        assert body.backlog == 2
+        assert body.backlog == 10_001
         body.resumeProducing()
         assert body.backlog == 0
-        assert [each for each in flow.told if isinstance(each, int)] == [3, 2]
+        assert [each for each in flow.told if isinstance(each, int)] == [10_000, 10_001]
 
     def test_wanting(self) -> None:
         body, flow = make()

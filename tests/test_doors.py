@@ -75,8 +75,8 @@ MISTAKES = {
     "broken": (["--server=broken:Class"], "cannot import broken: SyntaxError: .*"),
     "endpoint": (["--listen=tcp:x"], "bad endpoint 'tcp:x': .*"),
     "endpointKind": (["--listen=bogus:1"], "bad endpoint 'bogus:1': .*bogus.*"),
-    "folder": (["--listen=tls:nowhere:0"], "bad endpoint 'tls:nowhere:0': 'nowhere' is no folder .*"),
-    "key": (["--listen=ssl:0:privateKey=nowhere.pem"], r"bad endpoint .* 'nowhere\.pem': No such file .*"),
+    "folder": (["--listen=tls:nowhere:0"], "bad endpoint 'tls:nowhere:0': cannot read the folder .*"),
+    "key": (["--listen=ssl:0:privateKey=nowhere.pem"], r"bad endpoint .*nowhere\.pem': No such file .*"),
     "taken": (["--listen={taken}"], "cannot listen on {taken}: Address already in use"),
     "second": (
         [f"--listen={ANYWHERE}", "--listen={taken}"],
@@ -192,6 +192,8 @@ def serving(runner: list[str], folder: Path, *words: str) -> Iterator[Server]:
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
+            # A shell's background jobs ignore it, and so would this.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
         )
     try:
         yield Server(process, folder)

@@ -883,3 +883,51 @@ def test_ipv6Endpoint() -> None:
     assert verifyObject(
         IStreamServerEndpoint, wrapServerProxy(TCP6ServerEndpoint(reactor, 0), reactor, float)
     )
+
+
+class TestEndpointStrings:
+    """``haproxy:`` in front of any other endpoint (DESIGN: PROXY comes before TLS)."""
+
+    @pytest.mark.parametrize("inner", ["tcp:0:interface=127.0.0.1", r"tcp6:0:interface=\:\:ffff\:127.0.0.1"])
+    @pytest_twisted.ensureDeferred
+    async def test_plain(self, server: Any, inner: str) -> None:
+        port = await server.bind(f"haproxy:{inner}")
+        assert await deferToThread(ask, port.getHost().port, LINE + GET) == f"{TOLD} False"
+        assert server.serverPorts() == [port.getHost().port]
+
+    @pytest_twisted.ensureDeferred
+    async def test_ssl(self, server: Any) -> None:
+        key, certificate = material().key, material().certificate
+        port = await server.bind(f"haproxy:ssl:0:privateKey={key}:certKey={certificate}:interface=127.0.0.1")
+        assert await deferToThread(secretly, port.getHost().port, LINE) == (f"{TOLD} True", "http/1.1")
+
+    @twistedOnTLS
+    @pytest_twisted.ensureDeferred
+    async def test_tls(self, server: Any, tmp_path: Path) -> None:
+        (tmp_path / "localhost.pem").write_bytes(material().both.read_bytes())
+        port = await server.bind(f"haproxy:tls:{tmp_path}:0:interface=127.0.0.1")
+        assert await deferToThread(secretly, port.getHost().port, LINE) == (f"{TOLD} True", "http/1.1")
+
+    @pytest_twisted.ensureDeferred
+    async def test_unix(self, server: Any, tmp_path: Path) -> None:
+        await server.bind(f"haproxy:unix:{tmp_path}/socket")
+        assert len(server.localServers()) == 1
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "haproxy",
+            "haproxy:",
+            "haproxy:haproxy:tcp:0",
+            "a=b:haproxy:tcp:0",
+            "haproxy:stdio:",
+            "haproxy:tls:/nowhere:0",
+            "haproxy:tcp:99999",
+            "haproxy:a=b",
+        ],
+    )
+    @pytest_twisted.ensureDeferred
+    async def test_bad(self, server: Any, text: str) -> None:
+        with pytest.raises(ValueError, match="bad endpoint"):
+            await server.bind(text)
+        assert server.servers() == []

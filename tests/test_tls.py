@@ -11,14 +11,17 @@ import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from time import monotonic
 from typing import Any, NamedTuple
 
 import pytest
 import pytest_twisted
 from OpenSSL import SSL
-from tlsmaterial import Material, material
+from tlsmaterial import Issued, Material, material
 from twisted.internet import reactor
-from twisted.internet.interfaces import IOpenSSLServerConnectionCreator
+from twisted.internet.endpoints import TCP4ServerEndpoint, wrapServerTLS
+from twisted.internet.interfaces import IAddress, IOpenSSLServerConnectionCreator
+from twisted.internet.protocol import Protocol
 from twisted.internet.ssl import (
     Certificate,
     CertificateOptions,
@@ -27,10 +30,11 @@ from twisted.internet.ssl import (
     TLSVersion,
 )
 from twisted.internet.threads import deferToThread
-from twisted.logger import LogEvent, LogLevel, capturedLogs
+from twisted.logger import LogEvent, LogLevel, capturedLogs, formatEvent
 from zope.interface import implementer
 
 from txabstracthttp import AbstractHttpServer, HttpRequest, HttpServerConfiguration, HttpSocket
+from txabstracthttp._tls import peerCertificate
 
 SOON = 5
 #: What nobody may see between the server and its client.
@@ -46,10 +50,28 @@ oldVersions = pytest.mark.filterwarnings("ignore:.*TLSVersion.TLSv1.*:Deprecatio
 
 
 class Marked(AbstractHttpServer):
-    """Answers with the marker, many times where ``/big`` is asked for; ``/fail`` fails."""
+    """Answers with the marker, many times where ``/big`` is asked for; ``/fail`` fails.
+
+    :ivar certificates: those of the peers.
+    :ivar proved: the same, as `peerCertificate` has them.
+    """
+
+    def __init__(self, **more: Any) -> None:
+        super().__init__(**more)
+        self.certificates: list[Any] = []
+        self.proved: list[Any] = []
+        self._built: list[Any] = []
+
+    def buildProtocol(self, addr: IAddress | None) -> Protocol:
+        built = super().buildProtocol(addr)
+        self._built.append(built)
+        return built
 
     def handleRequest(self, request: HttpRequest, socket: HttpSocket) -> bool:
         assert request.isSecure
+        self.certificates.append(request.peerCertificate)
+        (connection,) = (each for each in self._built if each.info is request.connection)
+        self.proved.append(peerCertificate(connection.transport))
         if request.path == "/fail":
             raise RuntimeError(MARKER.decode())
         if request.path == "/missing":
@@ -65,6 +87,7 @@ class Visit(NamedTuple):
     """
 
     answer: bytes
+    serial: int
     version: str
     cipher: str
     protocol: str | None
@@ -78,6 +101,16 @@ def clientContext(authority: Path | None = None, **attributes: Any) -> ssl.SSLCo
     return context
 
 
+def connectTo(port: int, name: str, context: ssl.SSLContext | None = None) -> ssl.SSLSocket:
+    """Connect, and shake hands; for a thread."""
+    plain = socket.create_connection(("127.0.0.1", port), timeout=SOON)
+    try:
+        return (context or clientContext()).wrap_socket(plain, server_hostname=name)
+    except BaseException:
+        plain.close()
+        raise
+
+
 def visit(
     port: int,
     context: ssl.SSLContext | None = None,
@@ -85,8 +118,7 @@ def visit(
     data: bytes = GET,
 ) -> Visit:
     """One exchange over TLS; for a thread."""
-    plain = socket.create_connection(("127.0.0.1", port), timeout=SOON)
-    with plain, (context or clientContext()).wrap_socket(plain, server_hostname=name) as connection:
+    with connectTo(port, name, context) as connection:
         connection.sendall(data)
         answer = b"".join(iter(lambda: connection.recv(65536), b""))
         cipher = connection.cipher()
@@ -94,6 +126,7 @@ def visit(
         alternatives = (connection.getpeercert() or {}).get("subjectAltName", ())
         return Visit(
             answer,
+            int((connection.getpeercert() or {}).get("serialNumber", "0"), 16),
             connection.version() or "",
             cipher[0],
             connection.selected_alpn_protocol(),
@@ -425,6 +458,38 @@ SETUPS = {
 }
 
 
+async def _bySslSetup(server: Marked, folder: Path) -> int:
+    server.sslSetup(material().certificate, material().key)
+    return server.listen("127.0.0.1")
+
+
+async def _byCertificates(server: Marked, folder: Path) -> int:
+    m = material()
+    server.sslSetup(m.alpha, m.alphaKey, certificates={"localhost": (m.certificate, m.key)})
+    return server.listen("127.0.0.1")
+
+
+async def _bySslEndpoint(server: Marked, folder: Path) -> int:
+    m = material()
+    bound = await server.bind(f"ssl:0:interface=127.0.0.1:privateKey={m.key}:certKey={m.certificate}")
+    return bound.getHost().port  # type: ignore[attr-defined, no-any-return]
+
+
+async def _byTlsEndpoint(server: Marked, folder: Path) -> int:
+    (folder / "both.pem").write_bytes(material().both.read_bytes())
+    bound = await server.bind(f"tls:{folder}:0:interface=127.0.0.1")
+    return bound.getHost().port  # type: ignore[attr-defined, no-any-return]
+
+
+#: Every way to a context of ours; localhost is who answers there.
+HOWS = {
+    "listen": _bySslSetup,
+    "certificates": _byCertificates,
+    "ssl": _bySslEndpoint,
+    "tls": _byTlsEndpoint,
+}
+
+
 class TestHandshake:
     @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1])
     @oldVersions
@@ -472,8 +537,6 @@ class TestHandshake:
         assert accepted
         assert all(map(isModern, accepted)), accepted
 
-    @pytest.mark.xfail(strict=True, reason="_binding: tls: has Twisted's ciphers, with key exchange by RSA")
-    @twistedOnTLS
     @pytest_twisted.ensureDeferred
     async def test_ciphersOfTlsEndpoints(self, server: Marked, tmp_path: Path) -> None:
         m = material()
@@ -493,32 +556,28 @@ class TestHandshake:
         ],
         ids=repr,
     )
-    @pytest.mark.parametrize("how", ["listen", "ssl", "certificates"])
+    @pytest.mark.parametrize("how", HOWS)
     @pytest_twisted.ensureDeferred
     async def test_alpn(
-        self, server: Marked, offered: list[str] | None, selected: str | None, how: str
+        self, server: Marked, tmp_path: Path, offered: list[str] | None, selected: str | None, how: str
     ) -> None:
-        m = material()
-        if how == "ssl":
-            bound = await server.bind(f"ssl:0:interface=127.0.0.1:privateKey={m.key}:certKey={m.certificate}")
-            port = bound.getHost().port
-        else:
-            byName = {"localhost": (m.rsaCertificate, m.rsaKey)} if how == "certificates" else None
-            server.sslSetup(m.certificate, m.key, certificates=byName)
-            port = server.listen("127.0.0.1")
+        port = await HOWS[how](server, tmp_path)
         context = clientContext()
         if offered is not None:
             context.set_alpn_protocols(offered)
         assert (await visited(port, context)).protocol == selected
 
+    @pytest.mark.parametrize("how", HOWS)
     @pytest_twisted.ensureDeferred
-    async def test_alpnWithoutOverlap(self, server: Marked) -> None:
-        # RFC 7301 section 3.2 will have it refused.
-        server.sslSetup(material().certificate, material().key)
+    async def test_alpnWithoutOverlap(self, server: Marked, tmp_path: Path, how: str) -> None:
+        # RFC 7301 section 3.2 will have it refused, in these words.
+        port = await HOWS[how](server, tmp_path)
         context = clientContext()
         context.set_alpn_protocols(["spdy/1", "x"])
-        with pytest.raises(ssl.SSLError, match=r"(?i)alert"):
-            await visited(server.listen("127.0.0.1"), context)
+        for _ in range(2):
+            with pytest.raises(ssl.SSLError, match=r"(?i)alert.no.application.protocol"):
+                await visited(port, context)
+        await visited(port)
 
 
 def _tryCiphers(port: int) -> tuple[list[str], list[str]]:
@@ -598,6 +657,202 @@ class TestServerNames:
         pem = m.alpha.read_bytes() + m.alphaKey.read_bytes()
         server.sslSetup(m.both, certificates={"alpha.test": (pem, None)})
         assert (await visited(server.listen("127.0.0.1"), name="alpha.test")).names == ["alpha.test"]
+
+
+async def _reloadingPaths(server: Marked, folder: Path) -> int:
+    server.sslSetup(folder / "cert.pem", str(folder / "key.pem"))
+    return server.listen("127.0.0.1")
+
+
+async def _reloadingOnePem(server: Marked, folder: Path) -> int:
+    server.sslSetup(folder / "both.pem")
+    return server.listen("127.0.0.1")
+
+
+async def _reloadingCertificates(server: Marked, folder: Path) -> int:
+    server.sslSetup(material().both, certificates={"a.test": (folder / "cert.pem", folder / "key.pem")})
+    return server.listen("127.0.0.1")
+
+
+async def _reloadingSsl(server: Marked, folder: Path) -> int:
+    bound = await server.bind(
+        f"ssl:0:interface=127.0.0.1:privateKey={folder}/key.pem:certKey={folder}/cert.pem"
+        f":extraCertChain={material().intermediate}"
+    )
+    return bound.getHost().port  # type: ignore[attr-defined, no-any-return]
+
+
+async def _reloadingTls(server: Marked, folder: Path) -> int:
+    (folder / "both.pem").unlink()
+    bound = await server.bind(f"tls:{folder}:0:interface=127.0.0.1")
+    return bound.getHost().port  # type: ignore[attr-defined, no-any-return]
+
+
+@pytest.mark.parametrize(
+    "setup", [_reloadingPaths, _reloadingOnePem, _reloadingCertificates, _reloadingSsl, _reloadingTls]
+)
+class TestReload:
+    """Files change, listeners stay; `tests/test_certificates.py` has the details."""
+
+    @pytest_twisted.ensureDeferred
+    async def test_reload(
+        self, server: Marked, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, setup: Any
+    ) -> None:
+        monkeypatch.setattr("txabstracthttp._tls.RELOAD_INTERVAL", 0)
+        first, second, third = (material().issue("a.test") for _ in range(3))
+        names = ("key.pem", "cert.pem", "both.pem")
+
+        def write(issued: Issued) -> None:
+            for name, text in zip(names, (issued.key, issued.certificate, issued.both), strict=True):
+                if not listening or (tmp_path / name).exists():
+                    (tmp_path / name).write_bytes(text)
+
+        listening = False
+        write(first)
+        port = await setup(server, tmp_path)
+        listening = True
+        ports = server.servers()
+        assert (await visited(port, name="a.test")).serial == first.serial
+        with await deferToThread(connectTo, port, "a.test") as idle:
+            write(second)
+            assert (await visited(port, name="a.test")).serial == second.serial
+            # Those that were there before are not disturbed.
+            idle.sendall(GET)
+            assert MARKER in await deferToThread(idle.recv, 65536)
+        write(third._replace(certificate=third.certificate[:-50], key=third.key[:-50]))
+        with capturedLogs() as events:
+            for _ in range(3):
+                assert (await visited(port, name="a.test")).serial == second.serial
+        said = {formatEvent(event) for event in events if event["log_level"] is LogLevel.error}
+        assert len(said) == len([event for event in events if event["log_level"] is LogLevel.error])
+        assert said
+        assert all(str(tmp_path) in each for each in said)
+        write(third)
+        assert (await visited(port, name="a.test")).serial == third.serial
+        assert server.servers() == ports
+
+
+@pytest_twisted.ensureDeferred
+async def test_reloadInItsOwnTime(server: Marked, tmp_path: Path) -> None:
+    path, first, second = tmp_path / "both.pem", material().issue("a.test"), material().issue("a.test")
+    path.write_bytes(first.both)
+    server.sslSetup(path)
+    port = server.listen("127.0.0.1")
+    path.write_bytes(second.both)
+    started, serial = monotonic(), first.serial
+    while serial == first.serial and monotonic() < started + SOON:
+        serial = (await visited(port, name="a.test")).serial
+    assert serial == second.serial
+    assert monotonic() - started < 2
+
+
+def mutual(**more: Any) -> CertificateOptions:
+    """Asks clients for a certificate."""
+    authority = twistedCertificate(material().authority)
+    return options(material().certificate, material().key, trustRoot=authority, **more)
+
+
+async def _mutualByListen(server: Marked) -> int:
+    server.sslSetup(mutual())
+    return server.listen("127.0.0.1")
+
+
+async def _mutualByBind(server: Marked) -> int:
+    bound = await server.bind(wrapServerTLS(mutual(), TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1")))
+    return bound.getHost().port  # type: ignore[attr-defined, no-any-return]
+
+
+def clientWith(certificate: Path, key: Path) -> ssl.SSLContext:
+    context = clientContext()
+    context.load_cert_chain(certificate, key)
+    return context
+
+
+@twistedOnTLS
+@pytest.mark.parametrize("listen", [_mutualByListen, _mutualByBind])
+class TestMutual:
+    @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+    @pytest_twisted.ensureDeferred
+    async def test_known(self, server: Marked, listen: Any, version: ssl.TLSVersion) -> None:
+        context = clientWith(material().client, material().clientKey)
+        context.maximum_version = version
+        found = await visited(await listen(server), context)
+        assert found.names[0] == "localhost"
+        (certificate,) = server.proved
+        assert isinstance(certificate, Certificate)
+        assert certificate == twistedCertificate(material().client)
+
+    @pytest_twisted.ensureDeferred
+    async def test_request(self, server: Marked, listen: Any) -> None:
+        await visited(await listen(server), clientWith(material().client, material().clientKey))
+        (certificate,) = server.certificates
+        assert isinstance(certificate, Certificate)
+        assert certificate == twistedCertificate(material().client)
+        assert certificate.getSubject().commonName == b"client"
+
+    @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+    @pytest.mark.parametrize("who", ["nobody", "a stranger", "a server"])
+    @pytest_twisted.ensureDeferred
+    async def test_refused(self, server: Marked, listen: Any, version: ssl.TLSVersion, who: str) -> None:
+        m = material()
+        context = {
+            "nobody": clientContext,
+            "a stranger": lambda: clientWith(m.stranger, m.strangerKey),
+            "a server": lambda: clientWith(m.alpha, m.alphaKey),
+        }[who]()
+        context.maximum_version = version
+        port = await listen(server)
+        with pytest.raises(OSError):
+            await visited(port, context)
+        assert server.certificates == []
+        await visited(port, clientWith(m.client, m.clientKey))
+
+
+@pytest.mark.parametrize("optional", [False, True])
+@twistedOnTLS
+@pytest_twisted.ensureDeferred
+async def test_noPeerCertificate(server: Marked, optional: bool) -> None:
+    if optional:
+        authority = twistedCertificate(material().authority).original
+        server.sslSetup(
+            options(
+                material().certificate,
+                material().key,
+                verify=True,
+                requireCertificate=False,
+                caCerts=[authority],
+            )
+        )
+    else:
+        server.sslSetup(material().both)
+    await visited(server.listen("127.0.0.1"))
+    assert server.certificates == [None]
+    assert server.proved == [None]
+
+
+@pytest_twisted.ensureDeferred
+async def test_closeTimeout() -> None:
+    """A peer that never answers close_notify is dropped in time, and not before."""
+    server = Marked(configuration=HttpServerConfiguration(closeTimeout=0.4))
+    server.sslSetup(material().both)
+    client = await deferToThread(connectTo, server.listen("127.0.0.1"), "localhost")
+
+    def dwell() -> float:
+        client.sendall(GET)
+        while client.recv(65536):
+            pass
+        # Its close_notify has come.  Ours would leave with `unwrap`.
+        started = monotonic()
+        with socket.socket(fileno=client.detach()) as raw:
+            raw.settimeout(SOON)
+            with pytest.raises(ConnectionResetError):
+                raw.recv(1)
+        return monotonic() - started
+
+    try:
+        assert 0.3 < await deferToThread(dwell) < 2
+    finally:
+        await server.close(0).addTimeout(SOON, reactor)
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Material", "material"]
+__all__ = ["Issued", "Material", "material"]
 
 import atexit
 import tempfile
@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from ipaddress import ip_address
 from pathlib import Path
+from typing import NamedTuple
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -20,6 +21,7 @@ from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
     PrivateFormat,
+    load_pem_private_key,
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
@@ -39,11 +41,17 @@ def _certify(
     issuer: Issuer | None,
     names: tuple[str, ...] = (),
     until: datetime = NOW + timedelta(days=2),
+    authority: bool | None = None,
+    usage: x509.ObjectIdentifier = ExtendedKeyUsageOID.SERVER_AUTH,
 ) -> x509.Certificate:
-    """Sign a certificate for `key`: an authority if `names` is empty, a server otherwise."""
+    """Sign a certificate for `key`.
+
+    :param authority: None: it is one if `names` is empty, and somebody in particular otherwise.
+    """
     issuerName, issuerKey = (_name(subject), key) if issuer is None else (issuer[0].subject, issuer[1])
     public, issuerPublic = key.public_key(), issuerKey.public_key()
-    authority = not names
+    if authority is None:
+        authority = not names
     builder = (
         x509.CertificateBuilder()
         .subject_name(_name(subject))
@@ -71,9 +79,10 @@ def _certify(
         )
     )
     if names:
-        builder = builder.add_extension(
-            x509.SubjectAlternativeName([_alternative(name) for name in names]), critical=False
-        ).add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        alternatives = x509.SubjectAlternativeName([_alternative(name) for name in names])
+        builder = builder.add_extension(alternatives, critical=False)
+    if not authority:
+        builder = builder.add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
     return builder.sign(issuerKey, hashes.SHA256())
 
 
@@ -91,6 +100,22 @@ def _pem(what: x509.Certificate | Key | x25519.X25519PrivateKey, password: bytes
     return what.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption)
 
 
+class Issued(NamedTuple):
+    """A certificate and its key, as PEM.
+
+    :ivar issuer: the certificate of whoever signed it.
+    """
+
+    certificate: bytes
+    key: bytes
+    serial: int
+    issuer: bytes
+
+    @property
+    def both(self) -> bytes:
+        return self.key + self.certificate
+
+
 class Material:
     """A folder full of PEM files.
 
@@ -104,14 +129,15 @@ class Material:
     :ivar wildcard, wildcardKey: for ``*.wild.test``.
     :ivar expired, expiredKey: for localhost, a while ago.
     :ivar encryptedKey: `key`, behind a pass phrase.
+    :ivar client, clientKey: a client's.
+    :ivar stranger, strangerKey: a client's, of an authority that nobody has heard of.
     :ivar exchangeKey: a key that can sign nothing (X25519).
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         here = ("localhost", "127.0.0.1", "::1")
-        caKey = self._newKey()
-        ca = (_certify("test authority", caKey, None), caKey)
+        ca = self._authority = self._newAuthority("test authority")
         self.authority = self._write("authority.crt", _pem(ca[0]))
 
         key = self._newKey()
@@ -125,8 +151,8 @@ class Material:
         self.rsaCertificate = self._write("rsa.crt", _pem(_certify("server", rsaKey, ca, here)))
         self.rsaKey = self._write("rsa.key", _pem(rsaKey))
 
-        middleKey, leafKey = self._newKey(), self._newKey()
-        middle = _certify("test intermediate", middleKey, ca)
+        self._middle = middle, middleKey = self._newAuthority("test intermediate", ca)
+        leafKey = self._newKey()
         leaf = _certify("chained", leafKey, (middle, middleKey), here)
         self.chain = self._write("chain.crt", _pem(leaf) + _pem(middle))
         self.chainKey = self._write("chain.key", _pem(leafKey))
@@ -136,6 +162,8 @@ class Material:
         self.alpha, self.alphaKey = self._server("alpha", ca, ("alpha.test",))
         self.wildcard, self.wildcardKey = self._server("wildcard", ca, ("*.wild.test",))
         self.expired, self.expiredKey = self._server("expired", ca, here, NOW - timedelta(days=1))
+        self.client, self.clientKey = self._client("client", ca)
+        self.stranger, self.strangerKey = self._client("stranger", self._newAuthority("another authority"))
         self.exchangeKey = self._write("exchange.key", _pem(x25519.X25519PrivateKey.generate()))
         self.garbage = self._write("garbage.pem", b"\0\xff no PEM at all\n")
         self.empty = self._write("empty.pem", b"")
@@ -143,6 +171,36 @@ class Material:
 
     def _newKey(self) -> ec.EllipticCurvePrivateKey:
         return ec.generate_private_key(ec.SECP256R1())
+
+    def issue(
+        self,
+        *names: str,
+        subject: str = "issued",
+        days: float = 2,
+        chained: bool = False,
+        key: bytes | None = None,
+    ) -> Issued:
+        """A new certificate.
+
+        :param names: none: there is the subject's common name alone.
+        :param chained: signed by the intermediate authority.
+        :param key: for this one; None: for a new one.
+        """
+        own = self._newKey() if key is None else load_pem_private_key(key, None)
+        assert isinstance(own, ec.EllipticCurvePrivateKey)
+        issuer = self._middle if chained else self._authority
+        certificate = _certify(subject, own, issuer, names, NOW + timedelta(days=days), authority=False)
+        return Issued(_pem(certificate), _pem(own), certificate.serial_number, _pem(issuer[0]))
+
+    def _newAuthority(self, subject: str, issuer: Issuer | None = None) -> Issuer:
+        key = self._newKey()
+        return _certify(subject, key, issuer), key
+
+    def _client(self, subject: str, issuer: Issuer) -> tuple[Path, Path]:
+        key = self._newKey()
+        usage = ExtendedKeyUsageOID.CLIENT_AUTH
+        certificate = _certify(subject, key, issuer, (f"{subject}.test",), usage=usage)
+        return self._write(f"{subject}.crt", _pem(certificate)), self._write(f"{subject}.key", _pem(key))
 
     def _server(
         self, subject: str, issuer: Issuer, names: tuple[str, ...], until: datetime = NOW + timedelta(days=2)

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-__all__ = ["adopt", "checkEndpoint", "listeningSocket", "resolveEndpoint"]
+__all__ = ["adopt", "checkEndpoint", "listenOn", "listeningSocket", "resolveEndpoint"]
 
 import socket
+from collections.abc import Callable
 from ipaddress import IPv6Address, ip_address
-from pathlib import Path
 from typing import Any
 
 from twisted.internet.endpoints import (
     StandardIOEndpoint,
     TCP4ServerEndpoint,
+    TCP6ServerEndpoint,
     serverFromString,
     wrapServerTLS,
 )
 from twisted.internet.interfaces import IListeningPort, IStreamServerEndpoint
-from twisted.internet.ssl import DiffieHellmanParameters
-from twisted.python.filepath import FilePath
 
-from ._tls import connectionCreator
+from ._proxy import wrapServerProxy
+from ._tls import connectionCreator, folderConnectionCreator
 
 #: How many connections may wait to be accepted; the kernel has a bound of its own, often lower.
 BACKLOG = 1024
@@ -41,27 +41,57 @@ def checkEndpoint(endpoint: object) -> None:
         )
 
 
-def resolveEndpoint(reactor: Any, text: str) -> IStreamServerEndpoint:
-    """The endpoint that a string describes.
+def resolveEndpoint(
+    reactor: Any, endpoint: str | IStreamServerEndpoint, proxyTimeout: Callable[[], float] = lambda: 10.0
+) -> IStreamServerEndpoint:
+    """The endpoint that a string describes; an endpoint is one already.
 
-    :raises ValueError: it describes none, whatever the parser made of it; the cause is chained.
+    :param proxyTimeout: for ``haproxy:``, asked at each connection how many seconds its header may take.
+    :raises ValueError: there is none, whatever the parser made of it; the cause is chained.
     """
     try:
-        words, options = parseDescription(text)
-        if words[0] in {"tcp", "tcp6", "ssl"}:
-            _checkPort(int(options.get("port") or words[1]))
-        if words[0] == "ssl" and "sslmethod" not in options:
-            return _sslEndpoint(reactor, *words[1:], **options)
-        if words[0] == "tls":
-            _checkFolder(options.get("path") or words[1])
-        endpoint: IStreamServerEndpoint = serverFromString(reactor, text)
-        if isinstance(endpoint, StandardIOEndpoint):
+        found = _parse(reactor, endpoint, proxyTimeout) if isinstance(endpoint, str) else endpoint
+        if isinstance(found, StandardIOEndpoint):
             raise ValueError("standard input and output are nothing to listen on")
-        return endpoint
+        return found
     except Exception as error:
         # Twisted leaks eight types here, from IndexError to OpenSSL's own.
         said = str(error) or type(error).__name__
-        raise ValueError(f"bad endpoint {text!r}: {said}") from error
+        raise ValueError(f"bad endpoint {endpoint!r}: {said}") from error
+
+
+def _parse(reactor: Any, text: str, proxyTimeout: Callable[[], float]) -> IStreamServerEndpoint:
+    words, options = parseDescription(text)
+    if words[0] == "haproxy":
+        return wrapServerProxy(_parse(reactor, _proxied(text), proxyTimeout), reactor, proxyTimeout)
+    if words[0] in {"http", "https"}:
+        raise ValueError("that is a URL; an endpoint is, for example, tcp:8080")
+    if words[0] in {"tcp", "tcp6", "ssl"}:
+        _checkPort(_portNumber(options.get("port") or "".join(words[1:2])))
+    own = _OWN_ENDPOINTS.get(words[0])
+    if own is not None:
+        return own(reactor, *words[1:], **options)
+    try:
+        endpoint: IStreamServerEndpoint = serverFromString(reactor, text)
+    except (IndexError, KeyError) as error:
+        if words[0] == "systemd":
+            raise ValueError("systemd has passed no such socket") from error
+        raise
+    return endpoint
+
+
+def _portNumber(text: str) -> int:
+    if not text.isdecimal():
+        raise ValueError(f"{text!r} is no port number" if text else "the port number is missing")
+    return int(text)
+
+
+def _proxied(text: str) -> str:
+    """What stands behind ``haproxy:``, which is not left to Twisted: it looks for the header inside TLS."""
+    inner = text.removeprefix("haproxy:")
+    if inner == text or parseDescription(inner)[0][0] == "haproxy":
+        raise ValueError("haproxy: stands once, in front of another endpoint")
+    return inner
 
 
 def parseDescription(text: str) -> tuple[list[str], dict[str, str]]:
@@ -101,29 +131,55 @@ def _sslEndpoint(
     port: str,
     privateKey: str = "server.pem",
     certKey: str | None = None,
+    sslmethod: str | None = None,
     interface: str = "",
     backlog: str = str(BACKLOG),
     extraCertChain: str | None = None,
     dhParameters: str | None = None,
 ) -> IStreamServerEndpoint:
     """Twisted's ``ssl:``, with our list of ciphers; its own still offers key exchange without secrecy."""
+    if sslmethod is not None:
+        raise ValueError("sslmethod is obsolete: TLS 1.2 is the least version, and later ones are negotiated")
     creator = connectionCreator(
         privateKey if certKey is None else certKey,
         privateKey,
         extraChain=extraCertChain,
-        dhParameters=None
-        if dhParameters is None
-        else DiffieHellmanParameters.fromFile(FilePath(dhParameters)),
+        dhParameters=dhParameters,
     )
     return wrapServerTLS(creator, TCP4ServerEndpoint(reactor, int(port), int(backlog), interface))
 
 
-def _checkFolder(path: str) -> None:
-    """``tls:`` listens happily on a folder that is not there, and then has no certificate for anybody."""
-    if not Path(path).is_dir():
-        raise ValueError(f"{path!r} is no folder of certificates")
-    if not any(Path(path).glob("*.pem")):
-        raise ValueError(f"there is no .pem file in {path!r}")
+def _tlsEndpoint(
+    reactor: Any,
+    path: str,
+    port: str = "443",
+    backlog: str = str(BACKLOG),
+    interface: str = "::",
+) -> IStreamServerEndpoint:
+    """Twisted's ``tls:``, with our list of ciphers, and with a folder that is looked at again."""
+    number = int(port)
+    _checkPort(number)
+    if interface == "::" and not _hasIPv6():
+        interface = ""
+    creator = folderConnectionCreator(path)
+    return wrapServerTLS(creator, TCP6ServerEndpoint(reactor, number, int(backlog), interface))
+
+
+#: The endpoints that we make ourselves; all others are Twisted's, or a plugin's.
+_OWN_ENDPOINTS: dict[str, Callable[..., IStreamServerEndpoint]] = {"ssl": _sslEndpoint, "tls": _tlsEndpoint}
+
+
+def listenOn(reactor: Any, address: str, port: int, factory: Any) -> IListeningPort:
+    """Listen on an IP literal, now.
+
+    :raises ValueError: no IP literal, or no port number.
+    :raises OSError: it cannot be listened on.
+    """
+    listener = listeningSocket(address, port)
+    try:
+        return adopt(reactor, listener, factory)
+    finally:
+        listener.close()
 
 
 def listeningSocket(address: str, port: int) -> socket.socket:
@@ -140,6 +196,10 @@ def listeningSocket(address: str, port: int) -> socket.socket:
         address = "::"  # which has other spellings
         if not _hasIPv6():
             return _listen(socket.AF_INET, "0.0.0.0", port)  # noqa: S104  # "::" means all interfaces
+    elif isinstance(ip, IPv6Address) and ip.ipv4_mapped is not None:
+        # A socket of IPv6 alone, as we make them, could not be bound to it.
+        ip = ip.ipv4_mapped
+        address = str(ip)
     return _listen(socket.AF_INET if ip.version == 4 else socket.AF_INET6, address, port)
 
 
@@ -184,7 +244,9 @@ def adopt(reactor: Any, listener: socket.socket, factory: Any) -> IListeningPort
         raise ValueError(f"cannot adopt {listener!r}: {error.strerror}") from error
     if not listening:
         raise ValueError(f"cannot adopt {listener!r}: it does not listen")
-    listener.setblocking(False)
     port: IListeningPort = reactor.adoptStreamPort(listener.fileno(), listener.family, factory)
+    # The duplicate shares this mode, and is not accepted from before the reactor's next turn.  A listener
+    # that could not be adopted is its owner's, as it was.
+    listener.setblocking(False)
     listener.close()
     return port

@@ -87,11 +87,17 @@ class ExchangeLink(Protocol):
     def callSoon(self, function: Callable[[], object]) -> None:
         """Call `function` in the next turn of the reactor."""
 
-    def lastWords(self, socket: Any) -> None:
-        """A whole response is about to go out, to a request with content."""
+    def responseComing(self, socket: Any, whole: bool) -> None:
+        """The head of an answer is about to go out; `whole`: with all there is."""
 
-    def detach(self, protocol: Any) -> None:
-        """Let `protocol` have the connection."""
+    def producerFailed(self, socket: Any, failure: Any) -> None:
+        """The application's producer raised an exception."""
+
+    def detach(self, protocol: Any) -> Callable[[], None]:
+        """Let go of the connection; what is returned gives it to `protocol`.
+
+        :raises RuntimeError: it cannot be let go of now.
+        """
 
     serverField: bytes
 
@@ -104,5 +110,5 @@ class ExchangeLink(Protocol):
     def hangUp(self, socket: Any) -> None:
         """The application wants to give no answer at all."""
 
-    def abort(self) -> None:
-        """Drop the connection now."""
+    def abortExchange(self, socket: Any) -> None:
+        """Drop the connection now, unless it serves another exchange."""

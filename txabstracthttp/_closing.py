@@ -56,6 +56,7 @@ class Closing:
         self._patience = None
         for connection in list(self._site.connections):
             connection.cancel()
+        self._site.cancelHandlers()
 
     def _mayEnd(self) -> None:
         if self._ended or not self._portsStopped or self._site.connections:

@@ -31,6 +31,7 @@ from ._farewell import Farewell
 from ._inflow import Inflow
 from ._outlet import outletFor
 from ._seams import Site
+from ._tls import peerCertificate
 from ._watch import Watch
 from .configuration import HttpServerConfiguration
 from .httpsocket import HttpSocket
@@ -118,6 +119,7 @@ class HttpConnection(TwistedProtocol):
         """TLS is up (`IHandshakeListener`)."""
         if self._phase == SHAKING:
             self._watch.deadlines.clear("handshake")
+            self.info.peerCertificate = peerCertificate(self.transport)
             self._admit()
 
     def _admit(self) -> None:
@@ -140,16 +142,23 @@ class HttpConnection(TwistedProtocol):
         # The writing side first: a reader that fails with the loss must not be answered for.
         exchange, self._exchange = self._exchange, None
         inflow, self._inflow = self._inflow, None
-        if exchange is not None:
-            exchange.connectionLost(reason)
         if inflow is not None:
             inflow.stop()
+        if exchange is not None:
+            exchange.connectionLost(reason)
+            if exchange.status:
+                # It was begun, so there is something to be told of it.
+                self._record(exchange)
+        if inflow is not None:
             inflow.body.cut(reason.getErrorMessage())
 
     # What comes in:
 
     def dataReceived(self, data: bytes) -> None:
         """Octets from the peer."""
+        if self._phase == SHAKING:
+            # Something stands between us and TLS that does not pass on what we were to be told.
+            self.handshakeCompleted()
         if self._phase != SERVING:
             return self.farewell.discard(data)
         if self._inflow is not None:
@@ -180,17 +189,19 @@ class HttpConnection(TwistedProtocol):
         """Work off `events`, and go on with what was sent ahead for as long as answers come at once."""
         wire = self.wire
         self._batching = True
-        while events:
-            for event in events:
-                _HANDLERS[type(event)](self, event)
-                if self._phase != SERVING:
+        try:
+            while events:
+                for event in events:
+                    _HANDLERS[type(event)](self, event)
+                    if self._phase != SERVING:
+                        break
+                if not wire.unread or self._exchange is not None or self._phase != SERVING:
                     break
-            if not wire.unread or self._exchange is not None or self._phase != SERVING:
-                break
-            if wire.queued > WRITE_BATCH:
-                self._flush()
-            events = self._read()
-        self._batching = False
+                if wire.queued > WRITE_BATCH:
+                    self._flush()
+                events = self._read()
+        finally:
+            self._batching = False
         self._flush()
         if self._phase == SERVING:
             self._settle()
@@ -284,11 +295,18 @@ class HttpConnection(TwistedProtocol):
 
     def contentWanted(self, request: HttpRequest) -> None:
         """Somebody reads the content: the peer may send it."""
-        if self._continueOwed and (self._exchange is None or not self._exchange.isBegun):
+        if self._continueOwed and self._phase == SERVING and self._isUnanswered(request):
+            self._continueOwed = False
             self.wire.sendInformational(request.streamId, 100, [])
             self.flush()
-        self._continueOwed = False
         self.contentTaken()
+
+    def _isUnanswered(self, request: HttpRequest) -> bool:
+        exchange, inflow = self._exchange, self._inflow
+        if exchange is not None:
+            return exchange.request is request and exchange.isUntouched
+        # Content that is collected first comes before its exchange.
+        return inflow is not None and not inflow.body.streamed
 
     def contentTaken(self) -> None:
         """There is room again for what the peer sends."""
@@ -297,8 +315,13 @@ class HttpConnection(TwistedProtocol):
 
     def readerFailed(self, request: HttpRequest, failure: Failure) -> None:
         """The application's reader raised an exception."""
-        if self._exchange is not None:
-            self._site.handlingFailed(failure, request, self._exchange)
+        exchange = self._exchange
+        isCurrent = exchange is not None and exchange.request is request
+        self._site.handlingFailed(failure, request, exchange if isCurrent else None)
+
+    def producerFailed(self, socket: HttpSocket, failure: Failure) -> None:
+        """The application's producer raised an exception."""
+        self._site.handlingFailed(failure, socket.request, socket)
 
     # What goes out (`ExchangeLink`):
 
@@ -309,6 +332,7 @@ class HttpConnection(TwistedProtocol):
 
     def flush(self) -> None:
         """There is something to write; with what else comes of the events at hand, if there are some."""
+        self._watch.handlerMoves()
         if not self._batching or self.wire.queued > WRITE_BATCH:
             self._flush()
 
@@ -327,21 +351,23 @@ class HttpConnection(TwistedProtocol):
         """Call `function` in the next turn of the reactor."""
         self._site.clock.callLater(0, function)
 
-    def lastWords(self, socket: HttpSocket) -> None:
-        """A whole response is about to go out: will the connection outlive it?"""
+    def responseComing(self, socket: HttpSocket, whole: bool) -> None:
+        """The head of an answer is about to go out: will the connection outlive it?"""
         # A peer that waits for 100 Continue may or may not send its content after another answer.
-        if self._inflow is not None and (self._continueOwed or not self._inflow.canDiscard()):
+        if self._inflow is not None and (self._continueOwed or (whole and not self._inflow.canDiscard())):
             self.wire.drain()
 
     def responseFinished(self, socket: HttpSocket) -> None:
         """The wire has the whole response: the next request, if there is one."""
         self._exchange = None
+        inflow = self._inflow
+        canGoOn = inflow is None or (not self._continueOwed and inflow.canDiscard())
+        if inflow is not None and canGoOn:
+            inflow.discard()
         finished = self._site.exchangeFinished
         if finished.isConnected:
-            finished.emit(
-                ExchangeRecord(self.info.remoteAddress, socket.request, socket.status, socket.bodyBytesSent)
-            )
-        if self._inflow is not None and not self._discardContent(self._inflow):
+            self._record(socket)
+        if not canGoOn:
             return self.finish()
         if not self._batching and self._phase == SERVING:
             self._watch.deadlines.clear("handler")
@@ -349,11 +375,10 @@ class HttpConnection(TwistedProtocol):
                 self._flush()
             self._advance(self._read())
 
-    def _discardContent(self, inflow: Inflow) -> bool:
-        if self._continueOwed or not inflow.canDiscard():
-            return False
-        inflow.discard()
-        return True
+    def _record(self, socket: HttpSocket) -> None:
+        self._site.exchangeFinished.emit(
+            ExchangeRecord(self.info.remoteAddress, socket.request, socket.status, socket.bodyBytesSent)
+        )
 
     def closeAfterwards(self) -> None:
         """The exchange that runs is the last one; without one, close now."""
@@ -366,23 +391,30 @@ class HttpConnection(TwistedProtocol):
         self._loseExchange(Failure(ConnectionDone("closed without an answer")))
         self._flush()
         self._phase = LEAVING
+        self._watch.closing()
         self.farewell.close()
 
-    def detach(self, protocol: Any) -> None:
-        """Let `protocol` have the connection, from the first octet that is not part of the request."""
+    def detach(self, protocol: Any) -> Callable[[], None]:
+        """Let go of the connection, from the first octet that is not part of the request.
+
+        :return: what gives it to `protocol`.
+        """
         if self._inflow is not None:
             raise RuntimeError("the content of the request is still on its way: read it first")
         unread, self._exchange = self.wire.unread, None
         self._phase = DETACHED
-        self._watch.stop()
         self._flush()
+        self._watch.stop()
         self.transport.unregisterProducer()
         self._pauseReading(False)
         self._site.connectionDetached(self)
-        Detached(self, protocol).begin(unread, self._readEnded)
+        detached = Detached(self, protocol)
+        return lambda: detached.begin(unread, self._readEnded)
 
     def refuse(self, request: HttpRequest | None, status: int) -> None:
         """Answer in the server's own name, and close so that the peer can read it (RFC 9112 section 9.6)."""
+        if self._phase != SERVING:
+            return None
         begun = self._exchange is not None and self._exchange.isBegun
         answered = self._inflow is not None and self._inflow.unwanted
         self._loseExchange(Failure(ConnectionLost(f"refused with {status}")))
@@ -437,6 +469,11 @@ class HttpConnection(TwistedProtocol):
             self._farewell = Farewell(self.transport, self._outlet, self._watch.deadlines, timeout)
         return self._farewell
 
+    def abortExchange(self, socket: HttpSocket) -> None:
+        """Drop the connection, unless it serves another exchange by now."""
+        if self._exchange is None or self._exchange is socket:
+            self.abort()
+
     def abort(self) -> None:
         """Drop the connection, whatever is still on its way."""
         if self._phase != GONE:
@@ -444,18 +481,16 @@ class HttpConnection(TwistedProtocol):
             self.transport.abortConnection()
 
     def cancel(self) -> None:
-        """Drop the connection, and the handler that is still at work for it."""
-        exchange = self._exchange
+        """Drop the connection, and whom it serves."""
         self.abort()
         self._loseExchange(Failure(ConnectionAborted()))
-        if exchange is not None:
-            exchange.cancelHandling()
 
     def finish(self) -> None:
         """The last answer is known: write it, and go."""
         self._flush()
         self._phase = LEAVING
-        self._watch.lastWords()
+        self._loseExchange(Failure(ConnectionLost("the connection ends with the last answer")))
+        self._watch.closing()
         self._pauseReading(False)
         if self._readEnded:
             self.farewell.close()

@@ -16,7 +16,7 @@ class Deadlines:
     finds out when it comes.
     """
 
-    __slots__ = ("_at", "_call", "_clock", "_due", "_expire")
+    __slots__ = ("_at", "_call", "_clock", "_due", "_expire", "_stopped")
 
     def __init__(self, clock: IReactorTime, expire: Callable[[str], None]) -> None:
         """
@@ -27,9 +27,12 @@ class Deadlines:
         self._due: dict[str, float] = {}
         self._call: IDelayedCall | None = None
         self._at = 0.0
+        self._stopped = False
 
     def set(self, name: str, seconds: float) -> None:
-        """Let `name` pass `seconds` from now, whatever was set for it before."""
+        """Let `name` pass `seconds` from now, whatever was set for it before; never, after `stop`."""
+        if self._stopped:
+            return
         when = self._clock.seconds() + seconds
         self._due[name] = when
         if self._call is None or when < self._at:
@@ -43,7 +46,8 @@ class Deadlines:
         return name in self._due
 
     def stop(self) -> None:
-        """Forget them all."""
+        """Forget them all, and those to come."""
+        self._stopped = True
         self._due.clear()
         if self._call is not None:
             self._call.cancel()

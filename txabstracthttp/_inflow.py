@@ -33,6 +33,7 @@ class Inflow:
         "_clock",
         "_configuration",
         "_deadlines",
+        "_isFirst",
         "_limit",
         "_owner",
         "_since",
@@ -60,6 +61,8 @@ class Inflow:
         self._deadlines = deadlines
         self._clock = clock
         self._size = 0
+        #: The octets are those that came together with the head.
+        self._isFirst = True
         #: Seconds that the reader waited for the peer, octets that came since, and since when it waits.
         self._waited = 0.0
         self._waitedFor = 0
@@ -84,6 +87,7 @@ class Inflow:
     def arrived(self, size: int) -> None:
         """Octets of it came, framing included: the peer moves."""
         # What comes while the reader is busy counts for the peer, too.
+        self._isFirst = False
         self._waitedFor += size
         if self._since is not None:
             self._deadlines.set("body", self._configuration.bodyTimeout)
@@ -91,6 +95,8 @@ class Inflow:
     def receive(self, data: bytes) -> None:
         """A piece of content."""
         self._size += len(data)
+        if self._isFirst:
+            self._waitedFor += len(data)
         if self.unwanted:
             if self._size > DISCARD:
                 self._owner.refuse(self.request, 413)

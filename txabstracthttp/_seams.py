@@ -36,7 +36,7 @@ class Site(Protocol):
     def contentPolicy(self, request: HttpRequest) -> tuple[bool, int | None] | None:
         """Whether content is streamed, and how much may come; None if the application failed to say."""
 
-    def handlingFailed(self, failure: Failure, request: HttpRequest, socket: HttpSocket) -> None:
+    def handlingFailed(self, failure: Failure, request: HttpRequest, socket: HttpSocket | None) -> None:
         """The application failed.  Never raises."""
 
     def dispatch(self, request: HttpRequest, socket: HttpSocket) -> None:
@@ -75,6 +75,10 @@ class Watched(Protocol):
     """
 
     wire: Wire
+
+    @property
+    def isBlocked(self) -> bool:
+        """The peer does not take what it is sent."""
 
     @property
     def farewell(self) -> Farewell:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 __all__ = ["Site"]
 
+from asyncio import CancelledError as AsyncioCancelledError
 from collections.abc import Callable
 from typing import Any
 
-from twisted.internet.defer import CancelledError, DeferredList
+from twisted.internet.defer import CancelledError, Deferred, DeferredList
 from twisted.internet.error import ConnectionLost
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
@@ -47,6 +48,7 @@ class Site:
         self.connections: set[HttpConnection] = set()
         configuration = HttpServerConfiguration()
         self.admission = Admission(configuration, lambda: self.clock.seconds())  # noqa: PLW0108  # it comes later
+        self._awaited: set[Deferred[Any]] = set()
         self.emptied: Callable[[], None] | None = None
         self.configure(configuration)
 
@@ -111,36 +113,53 @@ class Site:
         if result is False:
             self._missing(request, socket)
         elif isAwaitable(result):
-            handling = socket.handling = asDeferred(result)
+            handling = self._await(asDeferred(result), socket)
             handling.addCallback(self._settled, request, socket)
             handling.addErrback(self.handlingFailed, request, socket)
         elif result is not None or not socket.isClaimed:
-            raise_ = TypeError(f"handleRequest() returned {result!r} for {request!r}, not True or False")
-            self.handlingFailed(Failure(raise_), request, socket)
+            mistake = TypeError(f"handleRequest() returned {result!r} for {request!r}, not True or False")
+            self.handlingFailed(Failure(mistake), request, socket)
 
-    def _settled(self, result: object, request: HttpRequest, socket: HttpSocket) -> None:
+    def _await(self, awaited: Deferred[Any], socket: HttpSocket) -> Deferred[Any]:
+        """Remember what is waited for, so that it can be cancelled, until it has its result."""
+        socket.handling = awaited
+        self._awaited.add(awaited)
+        return awaited.addBoth(self._forget, awaited, socket)
+
+    def _forget(self, result: Any, awaited: Deferred[Any], socket: HttpSocket) -> Any:
         socket.handling = None
+        self._awaited.discard(awaited)
+        return result
+
+    def cancelHandlers(self) -> None:
+        """Cancel every handler and observer that is still awaited, also those whose client has gone."""
+        for awaited in list(self._awaited):
+            awaited.cancel()
+
+    def _settled(self, result: object, request: HttpRequest, socket: HttpSocket) -> object:
         if result is not True:
             self._conclude(result, request, socket)
+        return result
 
-    def handlingFailed(self, failure: Failure, request: HttpRequest, socket: HttpSocket) -> None:
-        """500 if nothing was sent, else an abort.
+    def handlingFailed(self, failure: Failure, request: HttpRequest, socket: HttpSocket | None) -> None:
+        """500 if nothing was sent, else an abort; `socket` is None where the exchange is over.
 
         That a handler was cancelled, or that content was cut short by a peer that left, is news to nobody.
         """
-        socket.handling = None
-        if isinstance(failure.value, CancelledError | ConnectionLost) and socket.isAnswered:
-            return
-        if isinstance(failure.value, HttpError):
-            socket.fail(failure.value.status)
-        else:
-            _log.failure("{request!r} could not be handled", failure, request=request)
+        isOver = socket is None or socket.isAnswered
+        if isOver and isinstance(failure.value, CancelledError | AsyncioCancelledError | ConnectionLost):
+            return None
+        if isinstance(failure.value, HttpError) and socket is not None:
+            return socket.fail(failure.value.status)
+        _log.failure("{request!r} could not be handled", failure, request=request)
+        if socket is not None:
             socket.fail()
 
     def _missing(self, request: HttpRequest, socket: HttpSocket) -> None:
         answers = self._missingHandler.emit(request, socket)
         if answers:
-            DeferredList(answers).addCallback(lambda _: self._notFound(socket))
+            waiting = self._await(DeferredList(answers), socket)
+            waiting.addCallback(lambda _: self._notFound(socket))
         else:
             self._notFound(socket)
 

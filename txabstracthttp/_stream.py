@@ -13,6 +13,7 @@ from sys import maxsize
 from typing import Any, BinaryIO
 
 from twisted.internet.interfaces import IPullProducer
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from .headers import HeadersLike, HttpHeaders
@@ -25,23 +26,37 @@ class ResponseStream:
     """The state of one streamed response.
 
     :ivar declared: the Content-Length that was given, or None.
+    :ivar ending: the answer is finished as soon as its producer is.
     :ivar hasContent: whether octets may follow the head at all.
     :ivar sent: octets of content so far, whether or not they may be sent.
     """
 
     __slots__ = (
         "_callSoon",
+        "_failed",
         "_paused",
         "_producer",
         "_pulling",
         "_streaming",
         "declared",
+        "ending",
         "hasContent",
         "sent",
     )
 
-    def __init__(self, declared: int | None, hasContent: bool, callSoon: Callable[..., None]) -> None:
+    def __init__(
+        self,
+        declared: int | None,
+        hasContent: bool,
+        callSoon: Callable[[Callable[[], None]], None],
+        failed: Callable[[Failure], None],
+    ) -> None:
+        """
+        :param failed: called with what a producer raised.
+        """
         self.declared = declared
+        self.ending = False
+        self._failed = failed
         self._callSoon = callSoon
         self._producer: Any = None
         self._streaming = False
@@ -58,6 +73,11 @@ class ResponseStream:
         if self.declared is not None and self.sent + size > self.declared:
             raise ValueError(f"{self.sent + size} octets are more than the Content-Length, {self.declared}")
         self.sent += size
+
+    @property
+    def hasProducer(self) -> bool:
+        """Whether somebody produces the content."""
+        return self._producer is not None
 
     @property
     def missing(self) -> int:
@@ -85,14 +105,14 @@ class ResponseStream:
         if self._producer is not None and not self._paused:
             self._paused = True
             if self._streaming:
-                self._producer.pauseProducing()
+                self._tell(self._producer.pauseProducing)
 
     def resume(self) -> None:
         """The peer has caught up."""
         if self._producer is not None and self._paused:
             self._paused = False
             if self._streaming:
-                self._producer.resumeProducing()
+                self._tell(self._producer.resumeProducing)
             else:
                 self._pull()
 
@@ -100,12 +120,20 @@ class ResponseStream:
         """There is no peer any more."""
         producer, self._producer = self._producer, None
         if producer is not None:
-            producer.stopProducing()
+            self._tell(producer.stopProducing)
+
+    def _tell(self, what: Callable[[], object]) -> None:
+        """Call a producer; one that fails is the end of what it produced, and of nothing else."""
+        try:
+            what()
+        except Exception:
+            self._producer = None
+            self._failed(Failure())
 
     def _pull(self) -> None:
         # Once in a turn of the reactor, so that one response cannot keep the others waiting.
         if self._producer is not None and not self._paused and not self._pulling:
-            self._producer.resumeProducing()
+            self._tell(self._producer.resumeProducing)
             if not self._pulling:
                 self._pulling = True
                 self._callSoon(self._pullAgain)
@@ -137,11 +165,11 @@ class FileProducer:
                 return
         except Exception:
             self._file.close()
-            self._socket.abortConnection()
             raise
         self._file.close()
         self._socket.unregisterProducer()
-        self._socket.finish()
+        if not self._socket.isAnswered:
+            self._socket.finish()
 
     def stopProducing(self) -> None:
         """Nobody wants the rest."""
@@ -162,6 +190,7 @@ def fileFields(file: BinaryIO, headers: HeadersLike) -> HttpHeaders:
 
 def _lengthOf(file: BinaryIO) -> int | None:
     """How much of `file` is left; None for what has no length, such as a pipe."""
+    file = getattr(file, "file", file)  # what tempfile wraps
     if not isinstance(file, FileIO | BufferedReader | BufferedRandom):
         # It may be made of a file, such as a compressed one, and have another length than that.
         return None

@@ -1,47 +1,67 @@
-"""TLS as a person configures it: certificate and key in, a connection creator for Twisted out."""
+"""TLS as a person configures it: certificate and key in, a connection creator for Twisted out.
+
+The contexts are our own and not those of `CertificateOptions`: that has no word for the alert of
+`_selectProtocol`, and what has been used once cannot be changed any more.
+"""
 
 from __future__ import annotations
 
-__all__ = ["CIPHERS", "CertificateLike", "KeyLike", "connectionCreator"]
+__all__ = [
+    "CIPHERS",
+    "CertificateLike",
+    "KeyLike",
+    "connectionCreator",
+    "folderConnectionCreator",
+    "peerCertificate",
+]
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Protocol
 
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes, PublicKeyTypes
-from cryptography.x509 import Certificate as X509Certificate
-from cryptography.x509 import load_pem_x509_certificates
-from OpenSSL.SSL import Context
-from twisted.internet.interfaces import IOpenSSLServerConnectionCreator
-from twisted.internet.ssl import (
-    AcceptableCiphers,
-    Certificate,
-    CertificateOptions,
-    DiffieHellmanParameters,
-    KeyPair,
-    PrivateCertificate,
-    TLSVersion,
+from OpenSSL import SSL
+from twisted.internet.interfaces import (
+    IOpenSSLServerConnectionCreator,
+    IProtocolNegotiationFactory,
+    ISSLTransport,
 )
+from twisted.internet.ssl import Certificate, CertificateOptions, TLSVersion
+from zope.interface import implementer
+
+from ._certificates import CertificateLike, Credentials, KeyLike
+from ._pemfolder import PemFolder
+from ._reloading import Find, WatchedPair, lookUp
 
 if TYPE_CHECKING:
     from constantly import NamedConstant
-    from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes, PublicKeyTypes
 
 #: Authenticated encryption with forward secrecy alone; TLS 1.3 has its own list, all of that kind.
-CIPHERS = AcceptableCiphers.fromOpenSSLCipherString(
-    "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:"
-    "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:"
-    "ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305:"
-    "DHE-RSA-AES128-GCM-SHA256:DHE-RSA-AES256-GCM-SHA384:DHE-RSA-CHACHA20-POLY1305"
+CIPHERS = (
+    b"ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:"
+    b"ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:"
+    b"ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305:"
+    b"DHE-RSA-AES128-GCM-SHA256:DHE-RSA-AES256-GCM-SHA384:DHE-RSA-CHACHA20-POLY1305"
 )
 
-CertificateLike = str | os.PathLike[str] | bytes | Certificate
-KeyLike = str | os.PathLike[str] | bytes | KeyPair
+#: For how many seconds files are taken to be what they were.
+RELOAD_INTERVAL = 1.0
 
-_VERSIONS = (TLSVersion.TLSv1_2, TLSVersion.TLSv1_3)
+_VERSIONS = {TLSVersion.TLSv1_2: SSL.TLS1_2_VERSION, TLSVersion.TLSv1_3: SSL.TLS1_3_VERSION}
+
+#: As `CertificateOptions` has it: our order of ciphers, fresh keys, and nothing to resume a session with.
+_OPTIONS = (
+    SSL.OP_NO_COMPRESSION
+    | SSL.OP_CIPHER_SERVER_PREFERENCE
+    | SSL.OP_SINGLE_DH_USE
+    | SSL.OP_SINGLE_ECDH_USE
+    | SSL.OP_NO_TICKET
+)
+
+_HOST_NAME = re.compile(r"(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*")
 
 
 def connectionCreator(
@@ -49,11 +69,15 @@ def connectionCreator(
     privateKey: KeyLike | None = None,
     protocol: NamedConstant | None = None,
     certificates: Mapping[str, tuple[CertificateLike, KeyLike | None]] | None = None,
-    dhParameters: DiffieHellmanParameters | None = None,
+    dhParameters: str | os.PathLike[str] | None = None,
     extraChain: CertificateLike | None = None,
+    seconds: Callable[[], float] = time.monotonic,
 ) -> IOpenSSLServerConnectionCreator:
     """See `AbstractHttpServer.sslSetup`.
 
+    :param dhParameters: a PEM file, for clients that know no elliptic curves.
+    :param extraChain: more certificates between that of the server and its authority.
+    :param seconds: what time it is; files that were given by path are looked at once a second.
     :raises ValueError: material that would fail at the first handshake.
     :raises TypeError: none of the types that are taken.
     """
@@ -62,17 +86,55 @@ def connectionCreator(
             raise ValueError("a ready connection creator has its own key, protocol and certificates")
         _check(certificate)
         return certificate
-    minimum = TLSVersion.TLSv1_2 if protocol is None else protocol
-    if minimum not in _VERSIONS:
-        raise ValueError(f"the least TLS version is TLSv1_2 or TLSv1_3, not {protocol!r}")
-    byName = {
-        name.lower().encode("ascii"): _options(each, key, minimum, dhParameters=dhParameters).getContext()
-        for name, each, key in _named(certificates)
-    }
-    return _options(certificate, privateKey, minimum, byName, dhParameters, extraChain)
+    more = [] if dhParameters is None else [Path(dhParameters).absolute()]
+    build = partial(_buildContext, _version(protocol), more)
+    byName: dict[bytes, WatchedPair] = {}
+    find = partial(_findContext, byName)
+    for name, each, key in _named(certificates):
+        byName[name] = WatchedPair(build, find, (_anchor(each), _anchor(key), None), more)
+    sources = (_anchor(certificate), _anchor(privateKey), _anchor(extraChain))
+    pair = WatchedPair(build, find, sources, more)
+    return _ConnectionCreator(pair, [pair, *byName.values()], seconds)
 
 
-def _named(certificates: object) -> Iterator[tuple[str, object, object]]:
+def _findContext(byName: Mapping[bytes, WatchedPair], name: bytes) -> SSL.Context | None:
+    pair = lookUp(byName, name)
+    return None if pair is None else pair.context
+
+
+def folderConnectionCreator(
+    folder: str | os.PathLike[str], seconds: Callable[[], float] = time.monotonic
+) -> IOpenSSLServerConnectionCreator:
+    """For every host that has a certificate and a key in the PEM files of a folder; see `PemFolder`.
+
+    :param seconds: what time it is; the folder is looked at once a second.
+    :raises ValueError: there is no folder, or not a single pair in it.
+    """
+    pairs = PemFolder(Path(folder).absolute(), partial(_buildContext, SSL.TLS1_2_VERSION, []))
+    return _ConnectionCreator(pairs, [pairs], seconds)
+
+
+def peerCertificate(transport: Any) -> Certificate | None:
+    """Whom the peer has proved to be (mutual TLS), once the handshake is done; None: nobody."""
+    if not ISSLTransport.providedBy(transport):
+        return None
+    original = transport.getPeerCertificate()
+    return None if original is None else Certificate(original)
+
+
+def _version(protocol: NamedConstant | None) -> int:
+    try:
+        return _VERSIONS[TLSVersion.TLSv1_2 if protocol is None else protocol]
+    except (KeyError, TypeError):
+        raise ValueError(f"the least TLS version is TLSv1_2 or TLSv1_3, not {protocol!r}") from None
+
+
+def _anchor(source: object) -> object:
+    """A path that means the same when the process has gone to another directory."""
+    return Path(source).absolute() if isinstance(source, str | os.PathLike) else source
+
+
+def _named(certificates: object) -> Iterator[tuple[bytes, object, object]]:
     """Name, certificate and key of each entry."""
     if certificates is None:
         return
@@ -81,48 +143,9 @@ def _named(certificates: object) -> Iterator[tuple[str, object, object]]:
     for name, pair in certificates.items():
         if not isinstance(name, str) or not isinstance(pair, tuple | list) or len(pair) != 2:
             raise TypeError(f"certificates maps a host name to a certificate and its key, not {name!r}")
-        yield name, *pair
-
-
-def _options(
-    certificate: object,
-    privateKey: object,
-    minimum: NamedConstant,
-    byName: Mapping[bytes, Context] | None = None,
-    dhParameters: DiffieHellmanParameters | None = None,
-    extraChain: CertificateLike | None = None,
-) -> CertificateOptions:
-    leaf, chain = _loadCertificate(certificate)
-    key = _loadKey(certificate if privateKey is None else privateKey)
-    if _publicOctets(leaf.public_key()) != _publicOctets(key.public_key()):
-        raise ValueError("the private key does not belong to the certificate")
-    if extraChain is not None:
-        first, rest = _loadCertificate(extraChain)
-        chain = [*chain, first, *rest]
-    # Twisted hands these on to pyOpenSSL, which would rather not see the types that Twisted declares.
-    options = CertificateOptions(
-        privateKey=cast("Any", key),
-        certificate=cast("Any", leaf),
-        extraCertChain=cast("Any", chain) or None,
-        raiseMinimumTo=minimum,
-        acceptableCiphers=CIPHERS,
-        dhParameters=dhParameters,
-        contextForServerName=_lookup(byName) if byName else None,
-    )
-    _check(options)
-    return options
-
-
-def _lookup(byName: Mapping[bytes, Context]) -> Callable[[bytes | None], Context | None]:
-    """Find a context by the name that the client asks for (RFC 6066 section 3); None is the default one."""
-
-    def find(name: bytes | None) -> Context | None:
-        if name is None:
-            return None
-        lowered = name.lower()
-        return byName.get(lowered) or byName.get(b"*." + lowered.partition(b".")[2])
-
-    return find
+        if not _HOST_NAME.fullmatch(name.lower()):
+            raise ValueError(f"{name!r} is no host name that a client could ask for; beyond ASCII it is xn--")
+        yield name.lower().encode("ascii"), *pair
 
 
 def _check(options: object) -> None:
@@ -134,41 +157,93 @@ def _check(options: object) -> None:
             raise ValueError(f"unusable TLS material: {error}") from error
 
 
-def _loadCertificate(source: object) -> tuple[X509Certificate, list[X509Certificate]]:
-    if isinstance(source, Certificate):
-        return source.original.to_cryptography(), []
-    text, name = _read(source, "certificate")
+class _Source(Protocol):
+    """Where contexts come from.
+
+    :ivar context: the one to begin with.
+    """
+
+    context: SSL.Context
+
+    def refresh(self) -> None:
+        """Look whether there is a new one.  Never raises."""
+
+
+@implementer(IOpenSSLServerConnectionCreator)
+class _ConnectionCreator:
+    """Gives each connection the context that is current when it comes; the others keep theirs."""
+
+    def __init__(self, source: _Source, watched: Sequence[_Source], seconds: Callable[[], float]) -> None:
+        """
+        :param watched: all that may change, those for other host names too.
+        """
+        self._source = source
+        self._watched = watched
+        self._seconds = seconds
+        self._nextLook = seconds() + RELOAD_INTERVAL
+
+    def serverConnectionForTLS(self, tlsProtocol: Any) -> SSL.Connection:
+        """See `IOpenSSLServerConnectionCreator`."""
+        now = self._seconds()
+        if now >= self._nextLook:
+            self._nextLook = now + RELOAD_INTERVAL
+            for each in self._watched:
+                each.refresh()
+        connection = SSL.Connection(self._source.context)
+        # Twisted does so, too; here it is what `_selectProtocol` relies on.
+        connection.set_app_data(tlsProtocol)
+        return connection
+
+
+def _buildContext(
+    version: int, dhParameters: list[Path], credentials: Credentials, find: Find
+) -> SSL.Context:
+    """
+    :raises ValueError: OpenSSL will not have them.
+    """
+    context = SSL.Context(SSL.TLS_SERVER_METHOD)
+    context.set_min_proto_version(version)
+    context.set_options(_OPTIONS)
+    context.set_mode(SSL.MODE_RELEASE_BUFFERS)
+    context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
+    context.set_tlsext_servername_callback(partial(_selectContext, find))
+    context.set_alpn_select_callback(_selectProtocol)
+    context.set_cipher_list(CIPHERS)
     try:
-        leaf, *chain = load_pem_x509_certificates(text)
-    except ValueError as error:
-        raise ValueError(f"no PEM certificate in {name}: {error}") from error
-    return leaf, chain
+        _useCredentials(context, credentials)
+        for path in dhParameters:
+            context.load_tmp_dh(str(path))
+    except Exception as error:
+        raise ValueError(f"unusable TLS material: {error}") from error
+    return context
 
 
-def _loadKey(source: object) -> PrivateKeyTypes:
-    if isinstance(source, PrivateCertificate):
-        source = source.privateKey
-    if isinstance(source, KeyPair):
-        return cast("PrivateKeyTypes", source.original.to_cryptography_key())
-    text, name = _read(source, "private key")
-    try:
-        return serialization.load_pem_private_key(text, None)
-    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        # TypeError: it is encrypted.  A server that asks for a pass phrase cannot be restarted.
-        raise ValueError(f"no usable private key in {name}: {error}") from error
+def _useCredentials(context: SSL.Context, credentials: Credentials) -> None:
+    # OpenSSL refuses the wrong kinds of key, whatever their types are called here.
+    key: Any = credentials.key
+    context.use_certificate(credentials.certificate)
+    context.use_privatekey(key)
+    for each in credentials.chain:
+        context.add_extra_chain_cert(each)
+    context.check_privatekey()
 
 
-def _read(source: object, what: str) -> tuple[bytes, str]:
-    """The PEM text, and what to call it in messages."""
-    if isinstance(source, bytes):
-        return source, f"the {what} given as bytes"
-    if not isinstance(source, str | os.PathLike):
-        raise TypeError(f"a {what} is a path, PEM bytes or Twisted's object, not {type(source).__name__}")
-    try:
-        return Path(source).read_bytes(), str(source)
-    except OSError as error:
-        raise ValueError(f"cannot read the {what} {str(source)!r}: {error.strerror}") from error
+def _selectContext(find: Find, connection: SSL.Connection) -> None:
+    """The client says which host it wants (SNI); unknown ones get the context they have."""
+    name = connection.get_servername()
+    context = None if name is None else find(name.lower())
+    if context is not None:
+        connection.set_context(context)
 
 
-def _publicOctets(key: PublicKeyTypes) -> bytes:
-    return key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+def _selectProtocol(connection: SSL.Connection, offered: list[bytes]) -> Any:
+    """The client says which protocols it speaks (ALPN); ours are in the order of our preference."""
+    factory = connection.get_app_data().factory.wrappedFactory
+    if not IProtocolNegotiationFactory.providedBy(factory):
+        return SSL.NO_OVERLAPPING_PROTOCOLS  # it has never heard of ALPN, and neither have we
+    for protocol in factory.acceptableProtocols():
+        if protocol in offered:
+            return protocol
+    # An exception is pyOpenSSL's way to the alert that is due (RFC 7301 section 3.2).  It comes back from
+    # the handshake, where Twisted expects OpenSSL's, with OpenSSL's kind of arguments.
+    raise SSL.Error([("SSL routines", "", "no application protocol")])

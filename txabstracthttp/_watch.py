@@ -59,12 +59,17 @@ class Watch:
         if timeout:
             self.deadlines.set("handler", timeout)
 
+    def handlerMoves(self) -> None:
+        """The application has written something, so its time begins anew."""
+        if "handler" in self.deadlines:
+            self.handler()
+
     def output(self) -> None:
         """Something was written that the peer has not taken yet."""
         if "write" not in self.deadlines:
             self._look(LOOKS)
 
-    def lastWords(self) -> None:
+    def closing(self) -> None:
         """Nothing is waited for any more, but that what was written leaves."""
         for name in ("input", "body", "rate", "handler"):
             self.deadlines.clear(name)
@@ -104,7 +109,12 @@ class Watch:
 
     def _handlerExpired(self) -> None:
         # What was answered in its own turn leaves its deadline behind; the configuration may have changed.
-        if self._site.configuration.handlerTimeout:
+        if not self._site.configuration.handlerTimeout:
+            return
+        if self._connection.isBlocked:
+            # It is the peer who takes his time, and `writeTimeout` that rules.
+            self.handler()
+        else:
             self._connection.handlerExpired()
 
 

@@ -17,6 +17,10 @@ from zope.interface import implementer
 from ._events import Fields
 from .errors import HttpError
 
+#: Pieces that wait are joined up to this many octets; those of streamed content, when there are many.
+SMALL_PIECE = 16 * 1024
+MANY_PIECES = 64
+
 
 class BodyFlow(Protocol):
     """Where content comes from, and how to have more or less of it."""
@@ -103,7 +107,12 @@ class RequestBody:
 
     def receive(self, data: bytes) -> None:
         """A piece arrived."""
-        self._pieces.append(data)
+        # A peer that sends it by the octet must not make us keep an object for each.
+        isMuch = not self.streamed or len(self._pieces) > MANY_PIECES
+        if isMuch and self._pieces and len(self._pieces[-1]) + len(data) <= SMALL_PIECE:
+            self._pieces[-1] += data
+        else:
+            self._pieces.append(data)
         self.backlog += len(data)
         self._stir()
 
@@ -142,7 +151,7 @@ class RequestBody:
         self._beRead()
         self._protocol = protocol
         protocol.makeConnection(self)
-        if not self._paused:
+        if self._protocol is not None and not self._paused:
             self._flow.want()
         self._push()
 
@@ -176,6 +185,14 @@ class RequestBody:
     def __aiter__(self) -> _Pieces:
         self._beRead()
         return _Pieces(self)
+
+    def copy(self) -> RequestBody:
+        """The same once more, for a reader: what was collected stays there for those who ask later.
+
+        :raises RuntimeError: there is a reader already.
+        """
+        self._beRead()
+        return RequestBody.complete(self.whole())
 
     def _beRead(self) -> None:
         if self._read:

@@ -12,11 +12,18 @@ __all__ = ["AlreadyAnswered", "HttpError", "WebSocketClosed"]
 class HttpError(Exception):
     """The peer broke a rule or a limit; it gets `status` as its answer, then the connection closes.
 
-    :ivar status: the HTTP status code to answer with, 400 to 505.
+    An application may raise one, too: a handler that lets it pass is answered for as it says.
+
+    :ivar status: the HTTP status code to answer with, 400 to 599.
     :ivar reason: one line for people who read logs; it never reaches the peer.
     """
 
-    def __init__(self, status: int, reason: str) -> None:
+    def __init__(self, status: int, reason: str = "") -> None:
+        """
+        :raises ValueError: another status than an `int` from 400 to 599.
+        """
+        if isinstance(status, bool) or not isinstance(status, int) or not 400 <= status <= 599:
+            raise ValueError(f"an error has a status from 400 to 599, not {status!r}")
         super().__init__(status, reason)
         self.status = status
         self.reason = reason

@@ -9,7 +9,7 @@ from __future__ import annotations
 __all__ = ["TOKEN", "Fields", "HeadersLike", "HttpHeaders", "encodeFields"]
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, TypeVar, overload
 
@@ -148,7 +148,8 @@ class HttpHeaders:
             raise TypeError("a request's headers cannot be changed")
 
 
-HeadersLike = HttpHeaders | Mapping[str, str | list[str] | tuple[str, ...]] | Iterable[tuple[str, str]] | None
+# A str is a sequence of str, and what a literal of both kinds of values is inferred as is this.
+HeadersLike = HttpHeaders | Mapping[str, Sequence[str]] | Iterable[tuple[str, str]] | None
 """What every `headers=` parameter takes."""
 
 

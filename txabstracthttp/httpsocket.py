@@ -106,7 +106,7 @@ class HttpSocket:
         else:
             fields, declared, closes = composeHead(headers, mediaType, self._link.serverField)
         length: int | None = len(content)
-        if status != 200 or declared is not None or self.request.method == "HEAD":
+        if status != 200 or declared is not None or self.request.method in ("HEAD", "CONNECT"):
             length, content = frameContent(self.request.method, status, content, declared)
         if closes:
             self._link.closeAfterwards()
@@ -128,10 +128,15 @@ class HttpSocket:
         hasContent = mayHaveContent(self.request.method, status)
         if head.closes:
             self._link.closeAfterwards()
+        self._link.responseComing(self, False)
         self._state = BEGUN
         self.status = status
-        self._stream = ResponseStream(head.length if hasContent else None, hasContent, self._link.callSoon)
-        length = {204: None, 205: 0}.get(status, head.length)
+        self._stream = ResponseStream(
+            head.length if hasContent else None, hasContent, self._link.callSoon, self._producerFailed
+        )
+        length = 0 if status == 205 else head.length
+        if status == 204 or (self.request.method == "CONNECT" and status < 300):
+            length = None
         self._link.wire.sendHead(self.request.streamId, status, head.fields, length, hasContent)
         self._link.flushSoon()
 
@@ -145,6 +150,8 @@ class HttpSocket:
         if not isinstance(data, bytes | bytearray | memoryview):
             raise TypeError(f"content is written as bytes, not {type(data).__name__}")
         if self._state == NEW:
+            if not data:
+                return None
             self.begin()
         stream = self._stream
         if self._state != BEGUN or stream is None:
@@ -180,11 +187,11 @@ class HttpSocket:
             self.abortConnection()
             raise ValueError(f"the response ends {missing} octets short of its Content-Length")
         self._state = FINISHED
-        stream.stop()
         self._link.wire.sendEnd(self.request.streamId, fields)
         self._link.responseFinished(self)
         if self._waiters is not None:
             self._fire(None)
+        stream.stop()
 
     def sendFile(self, source: str | os.PathLike[str] | BinaryIO, headers: HeadersLike = None) -> None:
         """Answer with a file, read as fast as the peer takes it (Qt: QHttpServerResponse::fromFile).
@@ -249,9 +256,14 @@ class HttpSocket:
         self._stream.register(producer, streaming, self._link.isBlocked)
 
     def unregisterProducer(self) -> None:
-        """The producer has no more; the answer goes on."""
+        """The producer has no more; the answer goes on, unless `loseConnection` waits for this."""
         if self._stream is not None:
             self._stream.unregister()
+            if self._stream.ending and self._state == BEGUN:
+                self.finish()
+
+    def _producerFailed(self, failure: Failure) -> None:
+        self._link.producerFailed(self, failure)
 
     def pauseProducing(self) -> None:
         """The peer does not keep up; called by the connection."""
@@ -275,8 +287,9 @@ class HttpSocket:
         """
         if self._state != NEW:
             return self._refuseUnlessGone()
-        self._link.detach(protocol)
+        start = self._link.detach(protocol)
         self._state = FINISHED
+        start()
         self._fire(None)
 
     def refuse(self, status: int) -> None:
@@ -306,7 +319,7 @@ class HttpSocket:
 
     def _send(self, status: int, fields: FieldPairs, length: int | None, content: bytes) -> None:
         if self.request.contentLength != 0:
-            self._link.lastWords(self)
+            self._link.responseComing(self, True)
         self._state = FINISHED
         self.status = status
         self.bodyBytesSent = len(content)
@@ -330,8 +343,13 @@ class HttpSocket:
         return self._claimed or self._state != NEW
 
     @property
+    def isUntouched(self) -> bool:
+        """Whether nothing of the answer was sent, and somebody is there to have it."""
+        return self._state == NEW
+
+    @property
     def isBegun(self) -> bool:
-        """Whether something of the answer was sent."""
+        """Whether the answer was begun and is not finished."""
         return self._state == BEGUN
 
     @property
@@ -340,17 +358,22 @@ class HttpSocket:
         return self._state >= FINISHED
 
     def loseConnection(self) -> None:
-        """Finish the answer, and close the connection; without an answer, close at once."""
+        """Finish the answer, and close the connection; without an answer, close at once.
+
+        A producer that is registered has its time, as with any Twisted transport.
+        """
         if self._state == NEW:
             self._link.hangUp(self)
         elif self._state != GONE:
             self._link.closeAfterwards()
-            if self._state == BEGUN:
-                self.finish()
+            if self._state == BEGUN and self._stream is not None:
+                self._stream.ending = True
+                if not self._stream.hasProducer:
+                    self.finish()
 
     def abortConnection(self) -> None:
         """Drop the connection now, whatever is still on its way."""
-        self._link.abort()
+        self._link.abortExchange(self)
         self.connectionLost(Failure(ConnectionAborted()))
 
     def getPeer(self) -> IAddress:
@@ -386,9 +409,9 @@ class HttpSocket:
         """The client has left; called by the connection."""
         if self._state < FINISHED:
             self._state = GONE
+            self._fire(reason)
             if self._stream is not None:
                 self._stream.stop()
-            self._fire(reason)
 
     def _fire(self, outcome: Failure | None) -> None:
         waiters, self._waiters = self._waiters or (), None

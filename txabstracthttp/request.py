@@ -116,7 +116,7 @@ class HttpRequest(Head):
     def _reading(self) -> RequestBody:
         if self._content is None:
             self._content = RequestBody.complete()
-        return self._content
+        return self._content if self._content.streamed else self._content.copy()
 
     def receiveContent(self, content: RequestBody) -> None:
         """Content is on its way; called by the connection."""

@@ -62,13 +62,13 @@ def checkStatus(status: int) -> None:
 
 
 def frameContent(method: str, status: int, content: bytes, declared: int | None) -> tuple[int | None, bytes]:
-    """The Content-Length and the octets of a whole response (sections 6.4.1, 8.6).
+    """The Content-Length and the octets of a whole response (sections 6.4.1, 8.6, 9.3.6).
 
     :param declared: the Content-Length that the application gave, or None.
     :return: a length of None for a response without that field.
     :raises ValueError: the application declared another length than it gave.
     """
-    if status == 204:
+    if status == 204 or (method == "CONNECT" and status < 300):
         return None, b""
     if status == 304:
         return declared, b""
@@ -83,6 +83,9 @@ def frameContent(method: str, status: int, content: bytes, declared: int | None)
 
 def mayHaveContent(method: str, status: int) -> bool:
     """Whether content may follow the head of such a response (section 6.4.1)."""
+    if method == "CONNECT" and status < 300:
+        # Section 9.3.6: behind the head there is a tunnel.
+        return False
     return method != "HEAD" and status not in (204, 205, 304)
 
 

@@ -7,7 +7,6 @@ __all__ = ["AbstractHttpServer"]
 import socket as sockets
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Mapping
-from types import MethodType
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
@@ -25,7 +24,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from ._binding import adopt, checkEndpoint, listeningSocket, resolveEndpoint
+from ._binding import adopt, checkEndpoint, listenOn, resolveEndpoint
 from ._closing import Closing
 from ._connection import HttpConnection
 from ._ports import PortRegistry
@@ -53,15 +52,11 @@ class AbstractHttpServer(Factory, ABC):
     Twisted factory too, for those who would rather listen themselves.  Everything belongs to the reactor's
     thread.
 
-    :ivar missingHandler: emitted with ``(request, socket)`` for a request that nobody handled; it is
-        answered with 404 unless an observer answers or claims it.  A subclass that defines a *method* of
-        this name has it connected as the first observer.
     :ivar exchangeFinished: emitted with an `ExchangeRecord` when a response is out.
     """
 
     noisy = False
 
-    missingHandler: Signal
     exchangeFinished: Signal
 
     def __init__(self, reactor: Any = None, configuration: HttpServerConfiguration | None = None) -> None:
@@ -69,10 +64,14 @@ class AbstractHttpServer(Factory, ABC):
         :param reactor: what listens and keeps time; None is the global reactor, when it is first needed.
         :param configuration: limits, deadlines and filters; None is the default of each.
         """
-        overridden = getattr(type(self), "missingHandler", None)
-        self.missingHandler = Signal()
-        if overridden is not None:
-            self.missingHandler.connect(MethodType(overridden, self))
+        if isinstance(reactor, HttpServerConfiguration):
+            raise TypeError("the reactor comes first; say configuration=")
+        self._missingHandler = Signal()
+        overridden: Any = self.missingHandler
+        if overridden is not self._missingHandler:
+            self._missingHandler.connect(overridden)
+            # From here on it is the signal also for those who have overridden it.
+            self.__dict__["missingHandler"] = self._missingHandler
         self.exchangeFinished = Signal()
         self._reactor = reactor
         self._http2Configuration = Http2Configuration()
@@ -81,7 +80,7 @@ class AbstractHttpServer(Factory, ABC):
         self._binding: set[Deferred[IListeningPort]] = set()
         self._creator: IOpenSSLServerConnectionCreator | None = None
         self._closing: Closing | None = None
-        self._site = Site(self.handleRequest, self.streamsBody, self.missingHandler, self.exchangeFinished)
+        self._site = Site(self.handleRequest, self.streamsBody, self._missingHandler, self.exchangeFinished)
         if configuration is not None:
             self.setConfiguration(configuration)
 
@@ -89,6 +88,15 @@ class AbstractHttpServer(Factory, ABC):
         if name in _SET_UP:
             raise RuntimeError(f"{type(self).__name__}.__init__() must call super().__init__()")
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    @property
+    def missingHandler(self) -> Signal:
+        """Emitted with ``(request, socket)`` for a request that nobody handled (Qt 6.4: missingHandler).
+
+        It is answered with 404 unless an observer answers or claims it.  A subclass that defines a *method*
+        of this name has it connected as the first observer.
+        """
+        return self._missingHandler
 
     # What a subclass says:
 
@@ -121,9 +129,9 @@ class AbstractHttpServer(Factory, ABC):
         """Serve on one more endpoint (Qt: QAbstractHttpServer::bind).
 
         :param endpoint: an endpoint string (``tcp:``, ``tcp6:``, ``ssl:``, ``tls:``, ``unix:``,
-            ``systemd:`` or an installed plugin's), an `IStreamServerEndpoint`, or a socket that listens
-            already, which is closed once its duplicate has taken over.  None: all interfaces, a random
-            port, plain TCP.
+            ``systemd:``, an installed plugin's, or ``haproxy:`` in front of one of the former), an
+            `IStreamServerEndpoint`, or a socket that listens already, which is closed once its duplicate has
+            taken over.  None: all interfaces, a random port, plain TCP.
         :return: a Deferred of the port.  It fails with `ValueError` for an endpoint that makes no sense,
             with `CannotListenError` when it cannot be listened on, with `RuntimeError` after `close` and
             with `CancelledError` when `close` comes first.  Nothing is listed then.
@@ -135,13 +143,15 @@ class AbstractHttpServer(Factory, ABC):
     async def _bind(self, endpoint: Endpoint, place: int) -> IListeningPort:
         self._requireOpen()
         try:
-            if endpoint is None or isinstance(endpoint, sockets.socket):
-                port = adopt(self._resolveReactor(), endpoint or listeningSocket("::", 0), self)
-            elif isinstance(endpoint, str):
-                port = await self._listen(resolveEndpoint(self._resolveReactor(), endpoint))
+            reactor = self._resolveReactor()
+            if endpoint is None:
+                port = listenOn(reactor, "::", 0, self)
+            elif isinstance(endpoint, sockets.socket):
+                port = adopt(reactor, endpoint, self)
             else:
-                self._resolveReactor()
-                port = await self._listen(endpoint)
+                port = await self._listen(
+                    resolveEndpoint(reactor, endpoint, lambda: self.configuration.handshakeTimeout)
+                )
         except OSError as error:
             raise CannotListenError(None, str(endpoint), error) from error
         except (CannotListenError, CancelledError, ValueError):
@@ -172,14 +182,13 @@ class AbstractHttpServer(Factory, ABC):
         self._requireOpen()
         reactor = self._resolveReactor()
         try:
-            listener = listeningSocket(address, port)
+            opened = listenOn(reactor, address, port, self._listeningFactory())
         except OSError as error:
             _log.critical(
                 "listen failed on {address} port {port}: {error}", address=address, port=port, error=error
             )
             return 0
-        listed = self._ports.listed(self._ports.reserve(), adopt(reactor, listener, self._listeningFactory()))
-        return _portOf(listed)
+        return _portOf(self._ports.listed(self._ports.reserve(), opened))
 
     def _listeningFactory(self) -> Any:
         if self._creator is None:
@@ -198,13 +207,15 @@ class AbstractHttpServer(Factory, ABC):
     ) -> None:
         """Let the next calls of `listen` use TLS; what listens already, and `bind`, stay as they are.
 
+        Files given by path are looked at again, at most once a second, and taken when they have changed.
+
         :param certificate: the path of a PEM file, PEM as bytes, or a Twisted `Certificate`; further
             certificates in the PEM are its chain.  Or, alone, a `CertificateOptions` or any other
             `IOpenSSLServerConnectionCreator`.
         :param privateKey: its key, likewise, or a Twisted `KeyPair`; None: it is in the same PEM.
         :param protocol: the least `twisted.internet.ssl.TLSVersion`; None is TLS 1.2, and less is refused.
         :param certificates: host names and the certificate and key for each, for clients that ask for one
-            by SNI (RFC 6066 section 3); ``*.`` in front stands for one label.
+            by SNI (RFC 6066 section 3), in ASCII; ``*.`` in front stands for one label.
         :raises ValueError: material that could not serve: unreadable, encrypted, or of two minds.
         :raises TypeError: none of these types.
         """
@@ -262,9 +273,11 @@ class AbstractHttpServer(Factory, ABC):
         :param grace: for how many seconds at most; None is `drainTimeout`, and 0 drops everything at once.
             Handlers that are still awaited then are cancelled.  A further call can only shorten it.
         :return: a Deferred that fires when nothing is left; cancelling it drops everything now.
-        :raises ValueError: a negative number of seconds.
+        :raises ValueError, TypeError: a negative number of seconds, or no number.
         """
         seconds = self.configuration.drainTimeout if grace is None else grace
+        if not isinstance(seconds, int | float):
+            raise TypeError(f"a grace is a number of seconds, not {grace!r}")
         if not seconds >= 0:
             raise ValueError(f"a grace of {grace!r} seconds")
         self._resolveReactor()
@@ -316,8 +329,8 @@ _SET_UP = frozenset(
         "_ports",
         "_reactor",
         "_site",
+        "_missingHandler",
         "exchangeFinished",
-        "missingHandler",
     )
 )
 

@@ -29,6 +29,8 @@ class HttpServerService(Service):
         """
         :param endpoints: whatever `AbstractHttpServer.bind` takes, in this order.
         """
+        if isinstance(endpoints, str):
+            raise TypeError(f"endpoints are a list of them, not {endpoints!r}")
         self.server = server
         self._endpoints = list(endpoints)
         self._bound = False

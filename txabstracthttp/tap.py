@@ -150,7 +150,8 @@ def _importModule(name: str) -> Any:
         if error.name is not None and f"{name}.".startswith(f"{error.name}."):
             raise StartError(f"there is no module {error.name}") from None
         raise StartError(f"cannot import {name}: {_describe(error)}") from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
+        # A module that runs something when it is imported may end with that.
         raise StartError(f"cannot import {name}: {_describe(error)}") from error
 
 

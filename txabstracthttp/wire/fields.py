@@ -74,10 +74,12 @@ class FieldSection:
 
     __slots__ = (
         "_configuration",
+        "_counted",
         "_few",
         "_parser",
         "_short",
         "_size",
+        "_total",
         "complete",
         "fields",
         "framing",
@@ -108,7 +110,7 @@ class FieldSection:
         self.fields: Fields = []
         self.framing: Fields = []
         self.complete = False
-        self._size = 0
+        self._size = self._counted = self._total = 0
         if not self.reusable:
             self._parser = HttpRequestParser(self)
         self.reusable = False
@@ -142,14 +144,15 @@ class FieldSection:
         if len(self.fields) > self._few:
             raise HttpError(431, "too many fields")
         each, total = limits.maximumHeaderFieldSize, limits.maximumTotalHeaderSize
-        if each is not None and any(size > each for size in self._sizes()):
-            raise HttpError(431, "field too large")
-        if total is not None and sum(self._sizes()) > total:
-            raise HttpError(431, "field section too large")
-
-    def _sizes(self) -> list[int]:
-        """What each field counts for: its name, one, its value (Qt's way)."""
-        return [len(name) + 1 + len(value) for name, value in self.fields]
+        for name, value in self.fields[self._counted :]:
+            # A field counts for its name, one, and its value, as in Qt.
+            size = len(name) + 1 + len(value)
+            self._total += size
+            if each is not None and size > each:
+                raise HttpError(431, "field too large")
+            if total is not None and self._total > total:
+                raise HttpError(431, "field section too large")
+        self._counted = len(self.fields)
 
     @property
     def rawLimit(self) -> int | None:

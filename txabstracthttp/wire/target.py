@@ -15,12 +15,21 @@ _AUTHORITY = re.compile(
     rb"(?::(?P<port>[0-9]{0,5}))?"
 )
 _ABSOLUTE = re.compile(rb"(?i:https?)://([^/?]*)(.*)")
+#: 255 octets, three characters each, and a port.
+LONGEST = 771
 _MALFORMED_ZERO = re.compile(rb"[^?]*%00")
 
 
-@lru_cache(maxsize=512)
 def isAuthority(value: bytes) -> bool:
-    """Whether `value` is ``uri-host [ ":" port ]`` (RFC 9110 section 7.2), without any userinfo."""
+    """Whether `value` is ``uri-host [ ":" port ]`` (RFC 9110 section 7.2), without any userinfo.
+
+    Not longer than a name can be (RFC 1035 section 2.3.4), even if every octet is percent-encoded.
+    """
+    return len(value) <= LONGEST and _isAuthority(value)
+
+
+@lru_cache(maxsize=512)
+def _isAuthority(value: bytes) -> bool:
     match = _AUTHORITY.fullmatch(value)
     if match is None or int(match["port"] or 0) > 65535:
         return False
