@@ -193,7 +193,7 @@ def serving(runner: list[str], folder: Path, *words: str) -> Iterator[Server]:
             stdout=output,
             stderr=subprocess.STDOUT,
             # A shell's background jobs ignore it, and so would this.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # noqa: PLW1509
         )
     try:
         yield Server(process, folder)

@@ -62,6 +62,8 @@ class Closing:
         if self._ended or not self._portsStopped or self._site.connections:
             return
         self._ended = True
+        # Those whose client has gone are awaited by no connection.
+        self._site.cancelHandlers()
         if self._patience is not None:
             self._patience.cancel()
             self._patience = None

@@ -471,7 +471,9 @@ class HttpConnection(TwistedProtocol):
 
     def abortExchange(self, socket: HttpSocket) -> None:
         """Drop the connection, unless it serves another exchange by now."""
-        if self._exchange is None or self._exchange is socket:
+        isBusy = self._inflow is not None and self._inflow.request is not socket.request
+        isTaken = self._phase == DETACHED and not socket.isDetached
+        if self._exchange is socket or not (self._exchange or isBusy or isTaken):
             self.abort()
 
     def abort(self) -> None:

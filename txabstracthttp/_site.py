@@ -48,7 +48,7 @@ class Site:
         self.connections: set[HttpConnection] = set()
         configuration = HttpServerConfiguration()
         self.admission = Admission(configuration, lambda: self.clock.seconds())  # noqa: PLW0108  # it comes later
-        self._awaited: set[Deferred[Any]] = set()
+        self._awaited: dict[Deferred[Any], HttpSocket] = {}
         self.emptied: Callable[[], None] | None = None
         self.configure(configuration)
 
@@ -123,18 +123,22 @@ class Site:
     def _await(self, awaited: Deferred[Any], socket: HttpSocket) -> Deferred[Any]:
         """Remember what is waited for, so that it can be cancelled, until it has its result."""
         socket.handling = awaited
-        self._awaited.add(awaited)
+        self._awaited[awaited] = socket
         return awaited.addBoth(self._forget, awaited, socket)
 
     def _forget(self, result: Any, awaited: Deferred[Any], socket: HttpSocket) -> Any:
         socket.handling = None
-        self._awaited.discard(awaited)
+        self._awaited.pop(awaited, None)
         return result
 
     def cancelHandlers(self) -> None:
-        """Cancel every handler and observer that is still awaited, also those whose client has gone."""
-        for awaited in list(self._awaited):
-            awaited.cancel()
+        """Cancel every handler and observer that is still awaited, also those whose client has gone.
+
+        Not those who have taken their connection for themselves: the end of HTTP is not theirs.
+        """
+        for awaited, socket in list(self._awaited.items()):
+            if not socket.isDetached:
+                awaited.cancel()
 
     def _settled(self, result: object, request: HttpRequest, socket: HttpSocket) -> object:
         if result is not True:

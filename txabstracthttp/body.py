@@ -97,7 +97,11 @@ class RequestBody:
     @classmethod
     def complete(cls, content: bytes = b"") -> RequestBody:
         """Content that is all there from the beginning."""
-        body = cls(_Nowhere(), False)
+        return cls._complete(_Nowhere(), content)
+
+    @classmethod
+    def _complete(cls, flow: BodyFlow, content: bytes) -> RequestBody:
+        body = cls(flow, False)
         if content:
             body.receive(content)
         body.end([])
@@ -192,7 +196,7 @@ class RequestBody:
         :raises RuntimeError: there is a reader already.
         """
         self._beRead()
-        return RequestBody.complete(self.whole())
+        return self._complete(self._flow, self.whole())
 
     def _beRead(self) -> None:
         if self._read:

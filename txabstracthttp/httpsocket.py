@@ -48,6 +48,7 @@ class HttpSocket:
     :ivar request: the request that is answered.
     :ivar status: the status of the response; 0 before there is one.
     :ivar bodyBytesSent: octets of content that were sent.
+    :ivar isDetached: the connection was handed to another protocol.
     :ivar handling: what an asynchronous handler is waited for by; None for others, and when it is done.
     """
 
@@ -59,6 +60,7 @@ class HttpSocket:
         "_waiters",
         "bodyBytesSent",
         "handling",
+        "isDetached",
         "request",
         "status",
     )
@@ -71,6 +73,7 @@ class HttpSocket:
         self._waiters: list[Deferred[None]] | None = None
         self._stream: ResponseStream | None = None
         self.handling: Deferred[Any] | None = None
+        self.isDetached = False
         self.status = 0
         self.bodyBytesSent = 0
 
@@ -289,6 +292,7 @@ class HttpSocket:
             return self._refuseUnlessGone()
         start = self._link.detach(protocol)
         self._state = FINISHED
+        self.isDetached = True
         start()
         self._fire(None)
 
