@@ -163,7 +163,10 @@ class HttpConnection(TwistedProtocol):
             return self.farewell.discard(data)
         if self._inflow is not None:
             self._inflow.arrived(len(data))
-        self._advance(self._read(data))
+        if self._blocked:
+            self._advance(self._read(data))
+        else:
+            self._advance(self.wire.receiveData(data))
 
     def _read(self, data: bytes = b"") -> Sequence[Event]:
         """What `data` means; later, if the peer does not take what it is answered."""
@@ -288,7 +291,8 @@ class HttpConnection(TwistedProtocol):
 
     def _dispatch(self, request: HttpRequest) -> None:
         self._exchange = socket = HttpSocket(self, request)
-        self._watch.handler()
+        if self._site.configuration.handlerTimeout:
+            self._watch.handler()
         self._site.dispatch(request, socket)
 
     # What a reader of content says (`InflowOwner`):

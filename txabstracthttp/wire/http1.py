@@ -227,13 +227,12 @@ class Http1Wire:
 
     def _makeHead(self, method: str, target: bytes, version: str, section: FieldSection) -> Head:
         framing = section.framing
-        if len(framing) == 1 and version == "1.1" and target[0] == 47 and framing[0][0] == b"host":
-            # Most requests: nothing but a Host field says anything of framing.
-            host = framing[0][1]
-            if not isAuthority(host):
-                raise HttpError(400, "malformed Host")
-            section.reusable = True
-            return self._headFactory(_STREAM, method, target, version, section.fields, host)
+        if len(framing) == 1 and version == "1.1":
+            name, host = framing[0]
+            if name == b"host" and target[0] == 47 and isAuthority(host):
+                # Most requests: nothing but a Host field says anything of framing.
+                section.reusable = True
+                return self._headFactory(_STREAM, method, target, version, section.fields, host)
         framed = frame(method, target, version, framing)
         self._persistent = self._persistent and framed.persistent
         self._connectionField = self._chooseConnectionField(version)

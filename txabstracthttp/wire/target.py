@@ -20,16 +20,14 @@ LONGEST = 771
 _MALFORMED_ZERO = re.compile(rb"[^?]*%00")
 
 
+@lru_cache(maxsize=32)  # a peer may fill it with values as large as a field
 def isAuthority(value: bytes) -> bool:
     """Whether `value` is ``uri-host [ ":" port ]`` (RFC 9110 section 7.2), without any userinfo.
 
     Not longer than a name can be (RFC 1035 section 2.3.4), even if every octet is percent-encoded.
     """
-    return len(value) <= LONGEST and _isAuthority(value)
-
-
-@lru_cache(maxsize=512)
-def _isAuthority(value: bytes) -> bool:
+    if len(value) > LONGEST:
+        return False
     match = _AUTHORITY.fullmatch(value)
     if match is None or int(match["port"] or 0) > 65535:
         return False
