@@ -153,7 +153,7 @@ class HttpServerConfiguration:
     :ivar writeTimeout: seconds without the peer taking any of the answer.
     :ivar drainTimeout: seconds that `close` lets exchanges finish; 0 cuts them off.
     :ivar closeTimeout: seconds for a closing connection to go, before it is aborted.
-    :ivar handlerTimeout: seconds that a handler may take; 0 is off.
+    :ivar handlerTimeout: seconds that a handler may take to answer, or to write more; 0 is off.
     :ivar maximumPendingWebSockets: WebSockets that wait to be taken; one more gets 503.
     :ivar maximumWebSocketMessageSize: octets of a WebSocket message.
     :ivar webSocketPingInterval: seconds between pings; 0 is off.
