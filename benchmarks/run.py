@@ -1,6 +1,7 @@
 """Measure this server against its peers: ``python benchmarks/run.py`` (`README.md` tells how to read it).
 
-Exit status: 0 if everything was measured, 1 if a request or a server failed, 2 if it could not begin.
+Exit status: 0 if everything was measured, 1 if a request or a server failed or this server takes too much
+memory, 2 if it could not begin.
 """
 
 from __future__ import annotations
@@ -10,28 +11,56 @@ import json
 import shutil
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
-from typing import NoReturn
+from tempfile import TemporaryDirectory
+from typing import Any, NoReturn
 
 from harness.catalogue import OURS, SERVERS, WORKLOADS, Server, Workload
 from harness.machine import Cores, chooseCores, raiseDescriptorLimit
 from harness.measure import Benchmark, Results
 from harness.process import canImport
-from harness.report import document, table, versions
+from harness.report import document, excess, overview, table, verdict, versions
+from harness.target import Credentials
+
+ALL = "all"
 
 
 def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the server under test is stopped
     options = parseOptions()
-    workload = next(each for each in WORKLOADS if each.name == options.workload)
-    requireTools(workload)
+    workloads = [each for each in WORKLOADS if options.workload in (each.name, ALL)]
+    requireTools(workloads)
     raiseDescriptorLimit()
+    cores = chooseCores()
+    introduce(options, cores)
+    with credentials(workloads) as found:
+        runs = [measure(each, options, cores, found) for each in workloads]
+    return publish(runs, options, cores)
+
+
+@contextmanager
+def credentials(workloads: list[Workload]) -> Iterator[Credentials | None]:
+    """A key and a certificate, for as long as the block lasts, if there is need of them."""
+    if not any(each.tls for each in workloads):
+        yield None
+        return
+    from harness.certificate import makeCredentials  # needs `cryptography`, as this server does
+
+    with TemporaryDirectory() as folder:
+        yield makeCredentials(Path(folder))
+
+
+def measure(
+    workload: Workload, options: argparse.Namespace, cores: Cores, found: Credentials | None
+) -> Results:
     servers = available(chosen(options.peers, options.peers_only), workload)
-    benchmark = Benchmark(workload, chooseCores(), options.rounds, options.seconds, tell)
-    introduce(benchmark)
-    results = benchmark.run(servers)
-    publish(benchmark, results, options.json)
-    return 1 if results.failures else 0
+    results = Benchmark(workload, cores, options.rounds, options.seconds, found, tell).run(servers)
+    title = f"{workload.name}: medians; rounds: {options.rounds}" if workload.drive else workload.name
+    print(f"\n{title}\n\n{table(results)}\n\n{verdict(results)}\n", flush=True)
+    return results
 
 
 def parseOptions() -> argparse.Namespace:
@@ -43,7 +72,8 @@ def parseOptions() -> argparse.Namespace:
     parser.add_argument("--seconds", type=positive, metavar="S", help="how long it runs each time (5)")
     parser.add_argument("--peers", type=names, metavar="A,B", help=f"only these of: {peers}")
     parser.add_argument("--peers-only", action="store_true", help="leave this server out")
-    parser.add_argument("--workload", choices=[each.name for each in WORKLOADS], default="plain")
+    workloads = [*(each.name for each in WORKLOADS), ALL]
+    parser.add_argument("--workload", choices=workloads, default="plain", help="what they do (plain)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything measured to FILE")
     options = parser.parse_args()
     options.rounds = options.rounds or (2 if options.quick else 5)
@@ -66,11 +96,12 @@ def names(text: str) -> list[str]:
     return wanted
 
 
-def requireTools(workload: Workload) -> None:
+def requireTools(workloads: list[Workload]) -> None:
     if not Path("/proc/self/stat").exists():
         refuse("CPU time and memory are read from /proc: this needs Linux")
-    if shutil.which(workload.tool) is None:
-        refuse(f"'{workload.tool}' is not installed (Debian: apt install {workload.tool})")
+    for tool in {each.tool for each in workloads if each.tool}:
+        if shutil.which(tool) is None:
+            refuse(f"'{tool}' is not installed (Debian: apt install {tool})")
 
 
 def chosen(peers: list[str] | None, peersOnly: bool) -> list[Server]:
@@ -95,10 +126,9 @@ def isAvailable(server: Server, workload: Workload) -> bool:
     return False
 
 
-def introduce(benchmark: Benchmark) -> None:
+def introduce(options: argparse.Namespace, cores: Cores) -> None:
     tell(", ".join(f"{name} {number}" for name, number in versions().items()))
-    plan = f"{benchmark.rounds} x {benchmark.seconds} s; {placement(benchmark.cores)}"
-    tell(f"{benchmark.workload.name}: {plan}")
+    tell(f"{options.workload}: {options.rounds} x {options.seconds} s; {placement(cores)}")
 
 
 def placement(cores: Cores) -> str:
@@ -107,13 +137,29 @@ def placement(cores: Cores) -> str:
     return f"server on core {cores.server}, client on core {cores.client}"
 
 
-def publish(benchmark: Benchmark, results: Results, file: Path | None) -> None:
-    print(f"\nMedians; rounds: {benchmark.rounds}\n\n{table(results)}")
-    if file is not None:
-        file.write_text(json.dumps(document(benchmark, results), indent=2) + "\n")
-    if results.failures:
-        print(f"\n*** {len(results.failures)} FAILED: these numbers are not to be trusted ***")
-        print("\n".join(f"*** {failure}" for failure in results.failures))
+def publish(runs: list[Results], options: argparse.Namespace, cores: Cores) -> int:
+    """What the tables do not say; the exit status."""
+    if len(runs) > 1:
+        print(overview(runs))
+    if options.json is not None:
+        options.json.write_text(json.dumps(everything(runs, options, cores), indent=2) + "\n")
+    failures = [failure for results in runs for failure in results.failures]
+    if failures:
+        print(f"\n*** {len(failures)} FAILED: these numbers are not to be trusted ***")
+    wrong = failures + [line for results in runs for line in excess(results)]
+    for line in wrong:
+        print(f"*** {line}")
+    return 1 if wrong else 0
+
+
+def everything(runs: list[Results], options: argparse.Namespace, cores: Cores) -> dict[str, Any]:
+    return {
+        "rounds": options.rounds,
+        "seconds": options.seconds,
+        "cores": asdict(cores),
+        "versions": versions(),
+        "workloads": [document(results) for results in runs],
+    }
 
 
 def tell(line: str) -> None:

@@ -20,7 +20,7 @@ class Wire(Protocol):
 
     :ivar configuration: the limits in force; may be replaced at any time.
     :ivar unread: what arrived and was not looked at yet.
-    :ivar queued: how many octets `dataToSend` would give.
+    :ivar queued: how many octets `dataToSend` has to give.
     :ivar finished: nothing more will be read or said: the connection may close.
     """
 
@@ -62,7 +62,7 @@ class Wire(Protocol):
         """Take on nothing new: the exchange that runs is the last."""
 
     def dataToSend(self) -> bytes:
-        """What must be written to the peer now; the wire forgets it."""
+        """What must be written to the peer next; the wire forgets it.  Ask again while more is `queued`."""
 
 
 class ExchangeLink(Protocol):

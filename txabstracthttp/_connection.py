@@ -210,9 +210,14 @@ class HttpConnection(TwistedProtocol):
             self._settle()
 
     def _flush(self) -> None:
-        data = self.wire.dataToSend()
-        if data and not self._outlet.write(data):
-            self._watch.output()
+        wire = self.wire
+        data = wire.dataToSend()
+        if data:
+            isTaken = self._outlet.write(data)
+            while wire.queued:
+                isTaken = self._outlet.write(wire.dataToSend())
+            if not isTaken:
+                self._watch.output()
 
     def _settle(self) -> None:
         """Nothing more to do for now: what is waited for, and how long?"""

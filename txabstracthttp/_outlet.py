@@ -18,6 +18,9 @@ from twisted.internet.interfaces import IReactorTime
 
 from ._proxy import ProxiedTransport
 
+#: What the reactor may offer the kernel in one go.  Twisted's 128 KiB make eight turns of a megabyte, each
+#: with a copy of what is left; how much is taken is up to the peer and the kernel anyway.
+SEND_LIMIT = 1024 * 1024
 #: The most that is sent at once; more is better left to the reactor.
 EAGER_SIZE = 64 * 1024
 #: The most that is sent at once in one turn of the reactor, so that one fast peer cannot starve the others.
@@ -64,6 +67,7 @@ class EagerOutlet(Outlet):
 
     def __init__(self, transport: Any, clock: IReactorTime) -> None:
         super().__init__(transport)
+        transport.SEND_LIMIT = SEND_LIMIT
         self._clock = clock
         self._eager = 0
         self._resetting = False

@@ -34,6 +34,8 @@ from .semantics import (
     standardFields,
 )
 
+_OCTETS = (bytes, bytearray, memoryview)
+
 # What has become of the exchange.  GONE, the client left, may follow on each of the others.
 NEW, BEGUN, FINISHED, GONE = range(4)
 
@@ -150,7 +152,7 @@ class HttpSocket:
         :raises ValueError: more than the Content-Length that was given.
         :raises AlreadyAnswered: the response was finished.
         """
-        if not isinstance(data, bytes | bytearray | memoryview):
+        if not isinstance(data, _OCTETS):
             raise TypeError(f"content is written as bytes, not {type(data).__name__}")
         if self._state == NEW:
             if not data:

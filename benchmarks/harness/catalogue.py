@@ -10,28 +10,66 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from .load import Load, wrk
-from .verify import helloWorld
+from . import verify
+from .load import Load, download, wrk, wrkPost
+from .target import Target
 
 FOLDER = Path(__file__).resolve().parent.parent
 PROJECT = FOLDER.parent
 
 
 @dataclass(frozen=True)
+class Unit:
+    """What is counted, and how it is told.
+
+    :ivar cost: heading for CPU time, and `costScale`, how much of it is in a second.
+    :ivar rate: heading for throughput, and `rateScale`, how much of it is in one per second.
+    """
+
+    cost: str
+    costScale: float
+    rate: str
+    rateScale: float
+
+
+REQUEST = Unit("us CPU/req", 1e6, "req/s", 1)
+GIB = Unit("s CPU/GiB", 1, "MiB/s", 1024)
+
+
+@dataclass(frozen=True)
 class Workload:
     """One kind of work.
 
+    :ivar verify: ``verify(target, path)`` makes one request; raises `Failed` unless the answer is right.
+    :ivar drive: ``drive(target, path, seconds)`` puts a server under load and says what came of it; None
+        where speed is not measured.
     :ivar tool: the program that drives it; it must be on the PATH.
-    :ivar drive: ``drive(url, seconds)`` puts a server under load and says what came of it.
-    :ivar verify: ``verify(port, path)`` makes one request; raises `Failed` unless the answer is right.
+    :ivar idle: measure the memory of idle connections, too.
+    :ivar growth: measure the memory that 1 GiB takes, up and down.
     """
 
     name: str
     path: str
-    tool: str
-    drive: Callable[[str, int], Load]
-    verify: Callable[[int, str], None]
-    scheme: str = "http"
+    verify: Callable[[Target, str], None]
+    drive: Callable[[Target, str, int], Load] | None
+    tool: str | None = "wrk"
+    unit: Unit = REQUEST
+    tls: bool = False
+    idle: bool = False
+    growth: bool = False
+
+
+WORKLOADS = [
+    Workload("plain", "/", verify.helloWorld, wrk, idle=True),
+    Workload("post-64k", "/echo", verify.echo, wrkPost),
+    Workload("download-1m", "/1m", verify.mebibyte, wrk),
+    Workload("download-100m", "/100m", verify.hundred, download, tool=None, unit=GIB),
+    Workload("chunked", "/chunked", verify.chunked, wrk),
+    Workload("tls", "/", verify.helloWorld, wrk, tls=True),
+    Workload("memory", "/up", verify.upload, None, tool=None, growth=True),
+]
+
+ALL = frozenset(each.name for each in WORKLOADS)
 
 
 @dataclass(frozen=True)
@@ -47,7 +85,7 @@ class Server:
     about: str
     arguments: tuple[str, ...]
     imports: tuple[str, ...]
-    workloads: frozenset[str] = frozenset({"plain"})
+    workloads: frozenset[str] = ALL
 
     def command(self, python: str, port: int) -> list[str]:
         script, *rest = self.arguments
@@ -55,16 +93,25 @@ class Server:
 
 
 OURS = "txabstracthttp"
+#: Per CPU second we want at least this peer's throughput, under every workload.
+RIVAL = "uvicorn"
+#: The most that we may grow by, in MiB, on 1 GiB up or down.
+GROWTH_LIMIT = 32
 
 SERVERS = [
     Server(OURS, "stock epoll reactor", ("txabstracthttp_server.py",), ("txabstracthttp.server",)),
-    Server("uvicorn", "httptools, uvloop", ("uvicorn_server.py",), ("uvicorn", "httptools", "uvloop")),
+    Server(RIVAL, "httptools, uvloop", ("uvicorn_server.py",), ("uvicorn", "httptools", "uvloop")),
     Server("granian", "RSGI, uvloop", ("granian_server.py", "rsgi"), ("granian", "uvloop")),
     Server("aiohttp", "aiohttp.web, asyncio", ("aiohttp_server.py",), ("aiohttp.web",)),
-    Server("twisted.web", "stock epoll reactor", ("twisted_web_server.py",), ("twisted.web.server",)),
-    Server("floor", "bare Protocol, no HTTP", ("floor_server.py",), ("twisted.internet",)),
-]
-
-WORKLOADS = [
-    Workload("plain", "/", tool="wrk", drive=wrk, verify=helloWorld),
+    Server("hypercorn", "h11, uvloop", ("hypercorn_server.py",), ("hypercorn.asyncio", "uvloop")),
+    Server(
+        "twisted.web",
+        "stock epoll reactor",
+        ("twisted_web_server.py",),
+        ("twisted.web.server",),
+        ALL - {"memory"},  # it has no streamed uploads: they are whole, in a file, before it handles them
+    ),
+    Server(
+        "floor", "bare Protocol, no HTTP", ("floor_server.py",), ("twisted.internet",), frozenset({"plain"})
+    ),
 ]

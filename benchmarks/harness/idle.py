@@ -9,15 +9,15 @@ from pathlib import Path
 
 from .errors import Failed
 from .machine import pinnedTo
-from .process import Running
 from .procfs import residentKiB
+from .target import Target
 
 CLIENT = Path(__file__).with_name("idle_client.py")
 FIRST = 20  # so that caches and late imports are not counted
 CONNECTIONS = 1000
 
 
-def idleKiB(server: Running, path: str, core: int | None) -> float:
+def idleKiB(server: Target, path: str, core: int | None) -> float:
     """RSS growth of the server per connection, in KiB."""
     with _client(server, path, core) as client:
         _open(client, FIRST, FIRST)
@@ -28,7 +28,7 @@ def idleKiB(server: Running, path: str, core: int | None) -> float:
     return (after - before) / CONNECTIONS
 
 
-def _client(server: Running, path: str, core: int | None) -> subprocess.Popen[str]:
+def _client(server: Target, path: str, core: int | None) -> subprocess.Popen[str]:
     command = [sys.executable, str(CLIENT), str(server.port), path]
     pipe = subprocess.PIPE
     with pinnedTo(core):

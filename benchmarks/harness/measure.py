@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 
 from .catalogue import Server, Workload
 from .errors import Failed
 from .idle import idleKiB
+from .load import Load
 from .machine import Cores, pinnedTo
-from .process import Running, running
+from .memory import Growth, download, growthMiB, upload
+from .process import running
 from .procfs import cpuSeconds, peakKiB
+from .target import Credentials, Target
 
 WARM_UP = 1  # seconds
+
+Drive = Callable[[Target, str, int], Load]
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One server in one round."""
+    """One server in one round; `cost` and `rate` in the workload's unit."""
 
-    requestsPerSecond: float
-    cpuMicros: float
+    cost: float
+    rate: float
     peakKiB: int
 
 
@@ -29,61 +35,89 @@ class Sample:
 class Results:
     """:ivar samples: for each server, the sample of each round that did not fail."""
 
+    workload: Workload
     servers: list[Server]
     samples: dict[str, dict[int, Sample]] = field(default_factory=dict)
     idleKiB: dict[str, float] = field(default_factory=dict)
+    growth: dict[str, Growth] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
 class Benchmark:
-    """:ivar tell: takes one line of progress."""
+    """:ivar credentials: for workloads over TLS.
+
+    :ivar tell: takes one line of progress.
+    """
 
     workload: Workload
     cores: Cores
     rounds: int
     seconds: int
+    credentials: Credentials | None
     tell: Callable[[str], None]
 
     def run(self, servers: list[Server]) -> Results:
-        """A B C, A B C, ...: what disturbs the machine for a while disturbs all of them."""
-        results = Results(servers, {server.name: {} for server in servers})
-        for number in range(1, self.rounds + 1):
-            for server in servers:
-                measure = partial(self._speed, results, server, number)
-                self._attempt(results, f"round {number}: {server.name}", measure)
-        for server in servers:
-            measure = partial(self._idle, results, server)
-            self._attempt(results, f"idle connections: {server.name}", measure)
+        results = Results(self.workload, servers, {server.name: {} for server in servers})
+        if self.workload.drive is not None:
+            self._rounds(results, self.workload.drive)
+        if self.workload.idle:
+            self._each(results, "idle connections", self._idle)
+        if self.workload.growth:
+            self._each(results, "growth", self._growth)
         return results
 
-    def _attempt(self, results: Results, where: str, step: Callable[[], str]) -> None:
+    def _rounds(self, results: Results, drive: Drive) -> None:
+        """A B C, A B C, ...: what disturbs the machine for a while disturbs all of them."""
+        for number in range(1, self.rounds + 1):
+            self._each(results, f"round {number}", partial(self._speed, drive, number))
+
+    def _each(self, results: Results, what: str, step: Callable[[Results, Server], str]) -> None:
         """One failure does not stop the others; it is kept, and the run will not count as a success."""
-        try:
-            self.tell(f"{where}: {step()}")
-        except Failed as failure:
-            results.failures.append(f"{where}: {failure}")
-            self.tell(f"FAILED  {where}: {failure}")
+        for server in results.servers:
+            where = f"{self.workload.name}: {what}: {server.name}"
+            try:
+                self.tell(f"{where}: {step(results, server)}")
+            except Failed as failure:
+                results.failures.append(f"{where}: {failure}")
+                self.tell(f"FAILED  {where}: {failure}")
 
-    def _speed(self, results: Results, server: Server, number: int) -> str:
-        with running(server, self.cores.server) as process:
-            sample = self._sample(process)
+    def _speed(self, drive: Drive, number: int, results: Results, server: Server) -> str:
+        with self._verified(server) as target:
+            sample = self._sample(drive, target)
         results.samples[server.name][number] = sample
-        return f"{sample.cpuMicros:.2f} us CPU per request, {sample.requestsPerSecond:,.0f} requests/s"
+        unit = self.workload.unit
+        return f"{sample.cost:.2f} {unit.cost}, {sample.rate:,.0f} {unit.rate}"
 
-    def _sample(self, process: Running) -> Sample:
-        self.workload.verify(process.port, self.workload.path)
-        url = f"{self.workload.scheme}://127.0.0.1:{process.port}{self.workload.path}"
+    def _sample(self, drive: Drive, target: Target) -> Sample:
+        path, unit = self.workload.path, self.workload.unit
         with pinnedTo(self.cores.client):
-            self.workload.drive(url, WARM_UP)
-            before = cpuSeconds(process.pid)
-            load = self.workload.drive(url, self.seconds)
-            used = cpuSeconds(process.pid) - before
-        return Sample(load.requests / load.seconds, used / load.requests * 1e6, peakKiB(process.pid))
+            drive(target, path, WARM_UP)
+            before = cpuSeconds(target.pid)
+            load = drive(target, path, self.seconds)
+            used = cpuSeconds(target.pid) - before
+        cost = used / load.amount * unit.costScale
+        return Sample(cost, load.amount / load.seconds * unit.rateScale, peakKiB(target.pid))
 
     def _idle(self, results: Results, server: Server) -> str:
-        with running(server, self.cores.server) as process:
-            self.workload.verify(process.port, self.workload.path)
-            grown = idleKiB(process, self.workload.path, self.cores.client)
+        with self._verified(server) as target:
+            grown = idleKiB(target, self.workload.path, self.cores.client)
         results.idleKiB[server.name] = grown
         return f"{grown:.2f} KiB per connection"
+
+    def _growth(self, results: Results, server: Server) -> str:
+        grown = Growth(self._grown(server, upload), self._grown(server, download))
+        results.growth[server.name] = grown
+        return f"{grown.up:.1f} MiB on 1 GiB up, {grown.down:.1f} MiB on 1 GiB down"
+
+    def _grown(self, server: Server, transfer: Callable[[Target], int]) -> float:
+        with self._verified(server) as target, pinnedTo(self.cores.client):
+            return growthMiB(target, transfer)
+
+    @contextmanager
+    def _verified(self, server: Server) -> Iterator[Target]:
+        """A fresh server that gives the right answer."""
+        credentials = self.credentials if self.workload.tls else None
+        with running(server, self.cores.server, credentials) as target:
+            self.workload.verify(target, self.workload.path)
+            yield target

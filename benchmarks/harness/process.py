@@ -10,33 +10,28 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from tempfile import TemporaryFile
 from typing import IO
 
 from .catalogue import PROJECT, Server
 from .errors import Failed
 from .machine import pinnedTo
+from .target import Credentials, Target
 
 PATIENCE = 15.0  # seconds, to start
 GRACE = 5.0  # seconds, to stop
 
 
-@dataclass(frozen=True)
-class Running:
-    pid: int
-    port: int
-
-
 @contextmanager
-def running(server: Server, core: int | None) -> Iterator[Running]:
+def running(server: Server, core: int | None, credentials: Credentials | None = None) -> Iterator[Target]:
     """The server, listening, for as long as the block lasts; what it printed is part of any failure."""
     port = freePort()
+    tls = [] if credentials is None else ["--tls", *map(str, credentials)]
     with TemporaryFile("w+") as output:
-        process = _start(server.command(sys.executable, port), core, output)
+        process = _start(server.command(sys.executable, port) + tls, core, output)
         try:
             _waitUntilListening(process, port)
-            yield Running(process.pid, port)
+            yield Target(process.pid, port, credentials and credentials.certificate)
             if process.poll() is not None:
                 raise Failed(f"died with {process.returncode}")
         except Failed as failure:

@@ -33,6 +33,12 @@ def peakKiB(pid: int) -> int:
     return sum(_status(member, "VmHWM") for member in family(pid))
 
 
+def forgetPeak(pid: int) -> None:
+    """From now on `peakKiB` is the most of what comes; see proc(5), ``clear_refs``."""
+    for member in family(pid):
+        (PROC / str(member) / "clear_refs").write_text("5")
+
+
 def residentKiB(pid: int) -> int:
     return sum(_status(member, "VmRSS") for member in family(pid))
 

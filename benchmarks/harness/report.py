@@ -1,36 +1,47 @@
-"""Turn results into medians and ratios, a table for people and a JSON document for programs."""
+"""Turn results into medians and ratios, tables for people and a JSON document for programs."""
 
 from __future__ import annotations
 
 import platform
+from collections.abc import Callable
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from statistics import median
-from typing import Any
+from typing import Any, NamedTuple
 
-from .catalogue import OURS, Server
-from .measure import Benchmark, Results
+from .catalogue import GROWTH_LIMIT, OURS, RIVAL, Server
+from .measure import Results
 
-HEADINGS = ("server", "set-up", "us CPU/req", "ours / it", "min..max", "req/s", "peak MiB", "KiB/idle conn")
-PACKAGES = ("twisted", "httptools", "uvicorn", "uvloop", "granian", "aiohttp")
+PACKAGES = ("twisted", "httptools", "uvicorn", "uvloop", "granian", "aiohttp", "hypercorn")
+
+Summary = dict[str, Any]
+
+
+class Column(NamedTuple):
+    """Words to the left (``<``), numbers to the right (``>``)."""
+
+    heading: str
+    side: str
+    cell: Callable[[Server, Summary], str]
 
 
 def ratios(results: Results, peer: str) -> list[float]:
-    """Our CPU per request divided by the peer's, for each round in which both were measured."""
-    ours, theirs = results.samples.get(OURS, {}), results.samples[peer]
+    """Our CPU time per unit divided by the peer's, for each round in which both were measured."""
+    ours, theirs = results.samples.get(OURS, {}), results.samples.get(peer, {})
     both = sorted(ours.keys() & theirs.keys())
-    return [ours[number].cpuMicros / theirs[number].cpuMicros for number in both]
+    return [ours[number].cost / theirs[number].cost for number in both]
 
 
-def summary(results: Results, name: str) -> dict[str, Any]:
+def summary(results: Results, name: str) -> Summary:
     """The medians of one server; None for what was not measured."""
     samples = list(results.samples[name].values())
-    found = ratios(results, name)
+    found, grown = ratios(results, name), results.growth.get(name)
     return {
-        "cpuMicros": _median([sample.cpuMicros for sample in samples]),
-        "requestsPerSecond": _median([sample.requestsPerSecond for sample in samples]),
+        "cost": _median([sample.cost for sample in samples]),
+        "rate": _median([sample.rate for sample in samples]),
         "peakKiB": _median([sample.peakKiB for sample in samples]),
         "idleKiB": results.idleKiB.get(name),
+        "growthMiB": grown and asdict(grown),
         "ratio": _median(found),
         "ratioRange": [min(found), max(found)] if found else None,
     }
@@ -38,19 +49,52 @@ def summary(results: Results, name: str) -> dict[str, Any]:
 
 def table(results: Results) -> str:
     """Text, one line for each server, columns aligned."""
-    rows = [HEADINGS, *(_row(results, server) for server in results.servers)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(HEADINGS))]
-    return "\n".join(_line(row, widths) for row in rows)
+    columns = _columns(results)
+    sides = "".join(column.side for column in columns)
+    rows = [tuple(column.heading for column in columns)]
+    for server in results.servers:
+        seen = summary(results, server.name)
+        rows.append(tuple(column.cell(server, seen) for column in columns))
+    return _aligned(rows, sides)
 
 
-def document(benchmark: Benchmark, results: Results) -> dict[str, Any]:
-    """Everything that was measured, each round of it."""
+def verdict(results: Results) -> str:
+    """Our target under this workload, and whether it is met."""
+    found = ratios(results, RIVAL)
+    if results.workload.growth:
+        return f"target: {OURS} grows by less than {GROWTH_LIMIT} MiB: {_met(not excess(results))}"
+    if not found:
+        return f"target: ours / {RIVAL} <= 1.00: not measured"
+    return f"target: ours / {RIVAL} <= 1.00: {median(found):.2f}, {_met(median(found) <= 1)}"
+
+
+def excess(results: Results) -> list[str]:
+    """Where we grow more than we may."""
+    grown = results.growth.get(OURS)
+    ways = {} if grown is None else asdict(grown)
+    return [
+        f"{OURS} GREW BY {size:.1f} MiB ON 1 GiB {way.upper()}: {GROWTH_LIMIT} MiB ARE TOO MUCH"
+        for way, size in ways.items()
+        if size >= GROWTH_LIMIT
+    ]
+
+
+def overview(runs: list[Results]) -> str:
+    """Ours / it, a line for each workload and a column for each peer."""
+    timed = [results for results in runs if results.workload.drive is not None]
+    peers = list(dict.fromkeys(s.name for results in timed for s in results.servers if s.name != OURS))
+    rows = [("CPU, ours / it", *peers)]
+    for results in timed:
+        cells = [_number(_median(ratios(results, peer)), ".2f") for peer in peers]
+        rows.append((results.workload.name, *cells))
+    return _aligned(rows, "<" + ">" * len(peers))
+
+
+def document(results: Results) -> dict[str, Any]:
+    """Everything that was measured under one workload, each round of it."""
     return {
-        "workload": benchmark.workload.name,
-        "rounds": benchmark.rounds,
-        "seconds": benchmark.seconds,
-        "cores": asdict(benchmark.cores),
-        "versions": versions(),
+        "workload": results.workload.name,
+        "unit": asdict(results.workload.unit),
         "summary": {server.name: summary(results, server.name) for server in results.servers},
         "samples": {
             name: {str(number): asdict(sample) for number, sample in samples.items()}
@@ -71,30 +115,61 @@ def versions() -> dict[str, str]:
     return found
 
 
-def _row(results: Results, server: Server) -> tuple[str, ...]:
-    seen = summary(results, server.name)
-    spread = "{:.2f}..{:.2f}".format(*seen["ratioRange"]) if seen["ratioRange"] else "-"
-    itself = server.name == OURS
-    return (
-        server.name,
-        server.about,
-        _number(seen["cpuMicros"], ".2f"),
-        "" if itself else _number(seen["ratio"], ".2f"),
-        "" if itself else spread,
-        _number(seen["requestsPerSecond"], ",.0f"),
-        _number(seen["peakKiB"] and seen["peakKiB"] / 1024, ".1f"),
-        _number(seen["idleKiB"], ".2f"),
-    )
+def _columns(results: Results) -> list[Column]:
+    workload = results.workload
+    columns = [
+        Column("server", "<", lambda server, _: server.name),
+        Column("set-up", "<", lambda server, _: server.about),
+    ]
+    columns += _speedColumns(workload.unit.cost, workload.unit.rate) if workload.drive else []
+    columns += [_figure("KiB/idle conn", "idleKiB", ".2f")] if workload.idle else []
+    columns += [_grown("up"), _grown("down")] if workload.growth else []
+    return columns
 
 
-def _line(row: tuple[str, ...], widths: list[int]) -> str:
-    """Words to the left, numbers to the right."""
-    padded = zip("<<>>>>>>", row, widths, strict=True)
+def _speedColumns(cost: str, rate: str) -> list[Column]:
+    return [
+        _figure(cost, "cost", ".2f"),
+        Column("ours / it", ">", lambda server, seen: _ofPeer(server, _number(seen["ratio"], ".2f"))),
+        Column("min..max", ">", lambda server, seen: _ofPeer(server, _spread(seen))),
+        _figure(rate, "rate", ",.0f"),
+        Column("peak MiB", ">", lambda _, seen: _number(seen["peakKiB"] and seen["peakKiB"] / 1024, ".1f")),
+    ]
+
+
+def _figure(heading: str, key: str, form: str) -> Column:
+    return Column(heading, ">", lambda _, seen: _number(seen[key], form))
+
+
+def _grown(way: str) -> Column:
+    heading = f"MiB on 1 GiB {way}"
+    return Column(heading, ">", lambda _, seen: _number((seen["growthMiB"] or {}).get(way), ".1f"))
+
+
+def _ofPeer(server: Server, text: str) -> str:
+    return "" if server.name == OURS else text
+
+
+def _spread(seen: Summary) -> str:
+    return "{:.2f}..{:.2f}".format(*seen["ratioRange"]) if seen["ratioRange"] else "-"
+
+
+def _aligned(rows: list[tuple[str, ...]], sides: str) -> str:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(_line(row, sides, widths) for row in rows)
+
+
+def _line(row: tuple[str, ...], sides: str, widths: list[int]) -> str:
+    padded = zip(sides, row, widths, strict=True)
     return "  ".join(f"{cell:{side}{width}}" for side, cell, width in padded).rstrip()
 
 
 def _number(value: float | None, form: str) -> str:
     return "-" if value is None else format(value, form)
+
+
+def _met(met: bool) -> str:
+    return "met" if met else "MISSED"
 
 
 def _median(values: list[float] | list[int]) -> float | None:

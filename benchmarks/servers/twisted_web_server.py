@@ -2,21 +2,61 @@
 
 from __future__ import annotations
 
-import sys
+from collections.abc import Callable
 from typing import Any
 
+from common import CHUNK, CHUNKS, MEBIBYTE, PIECE, PIECES, Options, readOptions
+from pieces import Pieces
 from twisted.internet import reactor
+from twisted.internet.endpoints import serverFromString
 from twisted.web.http import Request
 from twisted.web.resource import Resource
-from twisted.web.server import Site
+from twisted.web.server import NOT_DONE_YET, Site
 
 
-class Hello(Resource):
+def hello(request: Any) -> bytes:
+    request.setHeader(b"content-type", b"text/plain")
+    return b"Hello, world"
+
+
+def echo(request: Any) -> bytes:
+    content: bytes = request.content.read()
+    return content
+
+
+def mebibyte(request: Any) -> bytes:
+    return MEBIBYTE
+
+
+def chunked(request: Any) -> int:
+    for _ in range(CHUNKS):
+        request.write(CHUNK)
+    request.finish()
+    return NOT_DONE_YET
+
+
+def pieces(request: Any) -> int:
+    count = PIECES[request.path.decode()]
+    request.setHeader(b"content-length", b"%d" % (count * len(PIECE)))
+    Pieces(request, count).start()
+    return NOT_DONE_YET
+
+
+ROUTES: dict[bytes, Callable[[Any], bytes | int]] = {
+    b"/": hello,
+    b"/1m": mebibyte,
+    b"/chunked": chunked,
+    b"/echo": echo,
+    b"/100m": pieces,
+    b"/1g": pieces,
+}
+
+
+class Routes(Resource):
     isLeaf = True
 
-    def render_GET(self, request: Request) -> bytes:
-        request.setHeader(b"content-type", b"text/plain")  # type: ignore[no-untyped-call]
-        return b"Hello, world"
+    def render(self, request: Any) -> bytes | int:
+        return ROUTES[request.path](request)
 
 
 class QuietSite(Site):
@@ -24,7 +64,14 @@ class QuietSite(Site):
         """No access log: none of the servers compared here writes one."""
 
 
+def endpoint(options: Options) -> str:
+    where = f"{options.port}:interface=127.0.0.1:backlog=1024"
+    if options.certificate is None:
+        return f"tcp:{where}"
+    return f"ssl:{where}:certKey={options.certificate}:privateKey={options.key}"
+
+
 if __name__ == "__main__":
-    site: Any = QuietSite(Hello())  # type: ignore[no-untyped-call]
-    reactor.listenTCP(int(sys.argv[1]), site, backlog=1024, interface="127.0.0.1")
+    site: Any = QuietSite(Routes())
+    serverFromString(reactor, endpoint(readOptions())).listen(site)
     reactor.run()

@@ -2,31 +2,16 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Awaitable, Callable
-from typing import Any
-
 import uvicorn
-
-Message = dict[str, Any]
-
-HEADERS = [(b"content-type", b"text/plain"), (b"content-length", b"12")]
-START: Message = {"type": "http.response.start", "status": 200, "headers": HEADERS}
-BODY: Message = {"type": "http.response.body", "body": b"Hello, world"}
-
-
-async def hello(
-    scope: Message, receive: Callable[[], Awaitable[Message]], send: Callable[[Message], Awaitable[None]]
-) -> None:
-    await send(START)
-    await send(BODY)
-
+from asgi import application
+from common import readOptions
 
 if __name__ == "__main__":
+    options = readOptions()
     uvicorn.run(
-        hello,
+        application,
         host="127.0.0.1",
-        port=int(sys.argv[1]),
+        port=options.port,
         http="httptools",
         loop="uvloop",
         ws="none",
@@ -34,4 +19,6 @@ if __name__ == "__main__":
         interface="asgi3",
         access_log=False,
         log_level="warning",
+        ssl_certfile=options.certificate,
+        ssl_keyfile=options.key,
     )

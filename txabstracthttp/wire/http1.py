@@ -24,6 +24,8 @@ from .heads import encodeFields, encodeHead
 from .requestline import RequestLine, checkBeginning, readRequestLine
 from .target import isAuthority
 
+#: Pieces of output larger than this are passed on as they are.
+LARGE = 64 * 1024
 #: One exchange at a time, so one identifier for all of them.
 _STREAM = 1
 _NO_EVENTS: tuple[Event, ...] = ()
@@ -304,8 +306,11 @@ class Http1Wire:
         head = encodeHead(status, fields)
         if length is None:
             self._say(b"%b%b\r\n" % (head, self._connectionField))
-        else:
+        elif len(body) <= LARGE:
             self._say(b"%b%bContent-Length: %d\r\n\r\n%b" % (head, self._connectionField, length, body))
+        else:
+            self._say(b"%b%bContent-Length: %d\r\n\r\n" % (head, self._connectionField, length))
+            self._say(body)
         self._completeExchange()
 
     def sendHead(
@@ -350,13 +355,25 @@ class Http1Wire:
         self._connectionField = b"Connection: close\r\n"
 
     def dataToSend(self) -> bytes:
-        """What must be written to the peer now; the wire forgets it."""
+        """What must be written to the peer next; the wire forgets it.  Ask again while more is `queued`."""
         output = self._output
-        if not output:
-            return b""
-        data = output[0] if len(output) == 1 else b"".join(output)
+        if len(output) == 1:
+            data = output[0]
+        elif self.queued <= LARGE:
+            data = b"".join(output)
+        else:
+            return self._nextPiece()
         output.clear()
         self.queued = 0
+        return data
+
+    def _nextPiece(self) -> bytes:
+        """Large pieces go alone: to join them with others would be one more copy of all they hold."""
+        output = self._output
+        count = next((place for place, piece in enumerate(output) if len(piece) > LARGE), len(output)) or 1
+        data = output[0] if count == 1 else b"".join(output[:count])
+        del output[:count]
+        self.queued -= len(data)
         return data
 
     def _say(self, data: bytes) -> None:

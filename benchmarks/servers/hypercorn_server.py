@@ -1,0 +1,17 @@
+"""hypercorn on uvloop, in one process, no access log."""
+
+from __future__ import annotations
+
+import uvloop
+from asgi import application
+from common import readOptions
+from hypercorn.asyncio import serve
+from hypercorn.config import Config
+
+if __name__ == "__main__":
+    options = readOptions()
+    config = Config()
+    config.bind = [f"127.0.0.1:{options.port}"]
+    config.loglevel = "WARNING"
+    config.certfile, config.keyfile = options.certificate, options.key
+    uvloop.run(serve(application, config, mode="asgi"))  # type: ignore[arg-type]
