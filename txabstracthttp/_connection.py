@@ -228,6 +228,8 @@ class HttpConnection(TwistedProtocol):
             return self.finish()
         elif self._readEnded and not self._blocked:
             return self._endOfRequests()
+        elif not unread and not self._readPaused:
+            return self._watch.input(False)
         else:
             self._watch.input(unread > 0 and not self._blocked)
         full = unread > READ_AHEAD or (self._inflow is not None and self._inflow.isFull)
@@ -369,12 +371,8 @@ class HttpConnection(TwistedProtocol):
     def responseFinished(self, socket: HttpSocket) -> None:
         """The wire has the whole response: the next request, if there is one."""
         self._exchange = None
-        inflow = self._inflow
-        canGoOn = inflow is None or (not self._continueOwed and inflow.canDiscard())
-        if inflow is not None and canGoOn:
-            inflow.discard()
-        finished = self._site.exchangeFinished
-        if finished.isConnected:
+        canGoOn = self._inflow is None or self._discardContent(self._inflow)
+        if self._site.exchangeFinished.isConnected:
             self._record(socket)
         if not canGoOn:
             return self.finish()
@@ -383,6 +381,13 @@ class HttpConnection(TwistedProtocol):
             if self.wire.queued > WRITE_BATCH:
                 self._flush()
             self._advance(self._read())
+
+    def _discardContent(self, inflow: Inflow) -> bool:
+        """Let go of content that came too late; False if it is better to close."""
+        if self._continueOwed or not inflow.canDiscard():
+            return False
+        inflow.discard()
+        return True
 
     def _record(self, socket: HttpSocket) -> None:
         self._site.exchangeFinished.emit(

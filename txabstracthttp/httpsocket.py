@@ -22,6 +22,7 @@ from .errors import AlreadyAnswered
 from .headers import HeadersLike, encodeFields
 from .request import HttpRequest
 from .semantics import (
+    TEXT,
     Content,
     checkStatus,
     composeHead,
@@ -101,7 +102,11 @@ class HttpSocket:
             return self._refuseUnlessGone()
         if type(status) is not int or status != 200:
             checkStatus(status)
-        content, mediaType = encodeContent(body)
+        mediaType: bytes | None
+        if type(body) is str:
+            content, mediaType = body.encode(), TEXT
+        else:
+            content, mediaType = encodeContent(body)
         if contentType is not None:
             mediaType = encodeMediaType(contentType)
         declared, closes = None, False

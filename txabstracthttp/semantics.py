@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 __all__ = [
+    "TEXT",
     "Content",
     "ResponseHead",
     "checkStatus",
@@ -24,6 +25,9 @@ from ._events import FieldPairs, Fields
 from ._status import reasonPhrase
 from .headers import HeadersLike, encodeFields
 from .wire.fields import FORBIDDEN_TRAILERS
+
+#: What text is, unless somebody says otherwise.
+TEXT = b"text/plain; charset=utf-8"
 
 #: What `respond` takes for a body.
 Content = str | bytes | bytearray | memoryview | dict[str, Any] | list[Any]
@@ -116,7 +120,7 @@ def encodeContent(body: Content) -> tuple[bytes, bytes | None]:
     :raises ValueError: no JSON, such as NaN.
     """
     if isinstance(body, str):
-        return body.encode("utf-8"), b"text/plain; charset=utf-8"
+        return body.encode("utf-8"), TEXT
     if isinstance(body, bytes):
         return body, b"application/octet-stream" if body else None
     if isinstance(body, (dict, list)):

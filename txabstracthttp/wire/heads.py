@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["encodeFields", "encodeHead"]
+__all__ = ["encodeFields", "encodeHead", "rememberedHead"]
 
 from functools import lru_cache
 
@@ -11,9 +11,7 @@ from .._status import reasonPhrase
 
 
 def encodeHead(status: int, fields: FieldPairs) -> bytes:
-    """Status line and fields.  A tuple stands for fields that come again and again within a second."""
-    if type(fields) is tuple:
-        return _remembered(status, fields)
+    """Status line and fields."""
     return _statusLine(status) + encodeFields(fields)
 
 
@@ -28,5 +26,6 @@ def _statusLine(status: int) -> bytes:
 
 
 @lru_cache(maxsize=128)
-def _remembered(status: int, fields: tuple[tuple[bytes, bytes], ...]) -> bytes:
+def rememberedHead(status: int, fields: tuple[tuple[bytes, bytes], ...]) -> bytes:
+    """The same, for fields that come again and again within a second: those are a tuple."""
     return _statusLine(status) + encodeFields(fields)

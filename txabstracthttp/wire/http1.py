@@ -20,7 +20,7 @@ from ..errors import HttpError
 from .chunked import ChunkedReader
 from .fields import SMALL_SECTION, FieldSection
 from .framing import frame
-from .heads import encodeFields, encodeHead
+from .heads import encodeFields, encodeHead, rememberedHead
 from .requestline import RequestLine, checkBeginning, readRequestLine
 from .target import isAuthority
 
@@ -279,10 +279,9 @@ class Http1Wire:
 
     def _completeExchange(self) -> None:
         """Both sides are done: the next request may come, or nothing more (section 9.3)."""
-        self._answered = True
         if not self._received:
-            return
-        if self._persistent:
+            self._answered = True
+        elif self._persistent:
             self._expectHead()
         else:
             self._finish()
@@ -303,11 +302,13 @@ class Http1Wire:
         self, streamId: int, status: int, fields: FieldPairs, length: int | None, body: bytes
     ) -> None:
         """A whole response at once; `length` None: it has no content, not even an empty one."""
-        head = encodeHead(status, fields)
+        head = rememberedHead(status, fields) if type(fields) is tuple else encodeHead(status, fields)
         if length is None:
             self._say(b"%b%b\r\n" % (head, self._connectionField))
         elif len(body) <= LARGE:
-            self._say(b"%b%bContent-Length: %d\r\n\r\n%b" % (head, self._connectionField, length, body))
+            data = b"%b%bContent-Length: %d\r\n\r\n%b" % (head, self._connectionField, length, body)
+            self._output.append(data)
+            self.queued += len(data)
         else:
             self._say(b"%b%bContent-Length: %d\r\n\r\n" % (head, self._connectionField, length))
             self._say(body)
