@@ -105,7 +105,7 @@ class Http1Wire:
             self.unread = data
         events: list[Event] = []
         try:
-            while self.unread and self._receive(events):
+            while self.unread and not self._received and self._receive(events):
                 pass
         except HttpError as error:
             events.append(self._refuse(error))
@@ -132,11 +132,7 @@ class Http1Wire:
         self.unread = b""
         return False
 
-    def _awaitResponse(self, events: list[Event]) -> bool:
-        return False
-
     def _expectHead(self) -> None:
-        self._receive = self._receiveHead
         self._request: Head | None = None
         self._connectionField = b""
         self._received = False
@@ -213,11 +209,10 @@ class Http1Wire:
         if not section.complete:
             raise HttpError(400, "malformed header section")
         self._scanned = self._emptyLines = 0
-        head = self._request = self._makeHead(*line, section)
+        head = self._request = self._makeHead(line, section)
         events.append(head)
         if head.contentLength == 0:
             self._received = True
-            self._receive = self._awaitResponse
             return False
         if head.contentLength is None:
             self._chunkedBody = ChunkedReader(section)
@@ -227,7 +222,8 @@ class Http1Wire:
             self._receive = self._receiveContent
         return True
 
-    def _makeHead(self, method: str, target: bytes, version: str, section: FieldSection) -> Head:
+    def _makeHead(self, line: RequestLine, section: FieldSection) -> Head:
+        method, target, version = line
         framing = section.framing
         if len(framing) == 1 and version == "1.1":
             name, host = framing[0]
@@ -272,7 +268,7 @@ class Http1Wire:
     def _completeBody(self, events: list[Event], trailers: Fields) -> bool:
         events.append(BodyEnd(_STREAM, trailers))
         self._received = True
-        self._receive = self._awaitResponse
+        self._receive = self._receiveHead
         if self._answered:
             self._completeExchange()
         return True
@@ -288,6 +284,7 @@ class Http1Wire:
 
     def _finish(self) -> None:
         self.finished = True
+        self._received = False
         self._receive = self._receiveNothing
         self.unread = b""
 
