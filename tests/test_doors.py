@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import http.client
 import os
 import re
@@ -133,6 +134,16 @@ def outcomes(request: pytest.FixtureRequest, folder: Path, taken: str) -> Iterat
 
 
 def complete(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
+    try:
+        return finish(command, folder)
+    except OSError as error:
+        # Seen where many are started at once from threads: exec() fails before the program runs.
+        if error.errno != errno.EFAULT:
+            raise
+        return finish(command, folder)
+
+
+def finish(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         command,
         cwd=folder,

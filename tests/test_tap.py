@@ -131,10 +131,8 @@ class TestMakeService:
         assert not service.server.exchangeFinished.isConnected
 
     def test_defaultEndpoint(self) -> None:
-        server = Scripted(fail(ValueError("no")))
         assert makeService(parsed())._unbound == ["tcp:8080:interface=127.0.0.1"]
         assert makeService(parsed("--listen=tcp:1", "--listen=tcp:2"))._unbound == ["tcp:1", "tcp:2"]
-        assert server.asked == []
 
     def test_configuration(self, tmp_path: Path) -> None:
         file = tmp_path / "c.toml"
