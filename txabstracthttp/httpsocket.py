@@ -30,6 +30,7 @@ from .semantics import (
     encodeMediaType,
     encodeTrailers,
     errorResponse,
+    forbidsLength,
     frameContent,
     mayHaveContent,
     standardFields,
@@ -145,7 +146,7 @@ class HttpSocket:
             head.length if hasContent else None, hasContent, self._link.callSoon, self._producerFailed
         )
         length = 0 if status == 205 else head.length
-        if status == 204 or (self.request.method == "CONNECT" and status < 300):
+        if forbidsLength(self.request.method, status):
             length = None
         self._link.wire.sendHead(self.request.streamId, status, head.fields, length, hasContent)
         self._link.flushSoon()

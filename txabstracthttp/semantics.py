@@ -12,6 +12,7 @@ __all__ = [
     "encodeMediaType",
     "encodeTrailers",
     "errorResponse",
+    "forbidsLength",
     "frameContent",
     "mayHaveContent",
     "standardFields",
@@ -72,7 +73,7 @@ def frameContent(method: str, status: int, content: bytes, declared: int | None)
     :return: a length of None for a response without that field.
     :raises ValueError: the application declared another length than it gave.
     """
-    if status == 204 or (method == "CONNECT" and status < 300):
+    if forbidsLength(method, status):
         return None, b""
     if status == 304:
         return declared, b""
@@ -85,12 +86,17 @@ def frameContent(method: str, status: int, content: bytes, declared: int | None)
     return len(content), content
 
 
+def forbidsLength(method: str, status: int) -> bool:
+    """Whether such a response must not even say that it is empty (sections 8.6, 9.3.6).
+
+    Behind the answer that opens a tunnel there is the tunnel.
+    """
+    return status == 204 or (method == "CONNECT" and status < 300)
+
+
 def mayHaveContent(method: str, status: int) -> bool:
     """Whether content may follow the head of such a response (section 6.4.1)."""
-    if method == "CONNECT" and status < 300:
-        # Section 9.3.6: behind the head there is a tunnel.
-        return False
-    return method != "HEAD" and status not in (204, 205, 304)
+    return method != "HEAD" and status not in (205, 304) and not forbidsLength(method, status)
 
 
 def encodeTrailers(trailers: HeadersLike) -> Fields:
