@@ -162,7 +162,7 @@ class TestAwaitables:
         peer = serve(handler)
         peer.send(get() * 3)
         assert peer.bodies() == [b"ok"] * 3
-        assert len(peer.connection.wire.unread) == 0
+        assert len(peer.connection.session.wire.unread) == 0
 
     def test_aThousandCoroutinesDoNotRecurse(self) -> None:
         import inspect

@@ -160,7 +160,7 @@ class TestReadAhead:
         # One request less, and there is room again.
         assert peer.transport.reading
         assert peer.transport.log.count("resumeProducing") == 1
-        while len(peer.connection.wire.unread):
+        while len(peer.connection.session.wire.unread):
             later.answer()
         later.answer()
         assert set(peer.bodies()) == {b"/a"}
@@ -202,7 +202,7 @@ class TestPeerThatDoesNotRead:
         peer.transport.stuck = True
         peer.send(b"".join(get(f"/{i}") for i in range(10)))
         assert self.handled == ["/0"]
-        assert peer.connection.wire.unread
+        assert peer.connection.session.wire.unread
         peer.transport.release(50_000)
         assert self.handled == ["/0"]
         peer.transport.release()

@@ -258,7 +258,9 @@ class TestCurl:
         url = f"https://localhost:{server.listen('127.0.0.1')}/"
         for _ in range(3):
             ran = await curl(
-                *("--cacert", str(material().authority), "--header", "Expect:", "--data-binary", "@-", url),
+                # On HTTP/2 the stream is reset behind the answer, which some curls take for an error.
+                *("--http1.1", "--cacert", str(material().authority)),
+                *("--header", "Expect:", "--data-binary", "@-", url),
                 data=b"x" * (4 * MIB),
                 folder=tmp_path,
             )

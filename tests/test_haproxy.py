@@ -195,7 +195,7 @@ def visit(where: Any, secret: bool = False, request: bytes = GET, finish: bool =
         connection, alpn = plain, None
         if secret:
             context = ssl.create_default_context(cafile=str(material().authority))
-            context.set_alpn_protocols(["h2", "http/1.1"])
+            context.set_alpn_protocols(["http/1.1"])
             connection = context.wrap_socket(plain, server_hostname="localhost")
             alpn = connection.selected_alpn_protocol()
         with connection:

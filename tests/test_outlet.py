@@ -5,14 +5,16 @@ The transport is Twisted's own `tcp.Server` or `unix.Server`, over a scripted so
 
 from __future__ import annotations
 
-import errno
+import os
 import random
+import socket
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from scriptedsocket import AGAIN, NO_BUFFERS, RESET, Mood, Reactor, ScriptedSocket
 from twisted.internet import tcp, unix
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IHalfCloseableProtocol
@@ -23,69 +25,10 @@ from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from txabstracthttp._outlet import EAGER_PER_TURN, EAGER_SIZE, EagerOutlet, Outlet, outletFor
+from txabstracthttp._outlet import EAGER_PER_TURN, EAGER_SIZE, EagerOutlet, Outlet, TlsOutlet, outletFor
 
 KINDS = (tcp.Server, unix.Server)
 PATTERN = random.Random(0).randbytes(8 * 1024 * 1024)
-#: How a socket may take it; a number is how many octets it takes at most.
-AGAIN, NO_BUFFERS, RESET = "again", "no buffers", "reset"
-Mood = int | str
-
-
-class ScriptedSocket:
-    """A connected socket; when its script is over it takes everything."""
-
-    def __init__(self, moods: list[Mood]) -> None:
-        self.moods = list(moods)
-        self.received = bytearray()
-        self.sends = 0
-        self.wasReset = False
-
-    def send(self, data: Any) -> int:
-        self.sends += 1
-        mood = RESET if self.wasReset else self.moods.pop(0) if self.moods else len(data)
-        if mood == AGAIN:
-            raise BlockingIOError(errno.EWOULDBLOCK, "not now")
-        if mood == NO_BUFFERS:
-            raise OSError(errno.ENOBUFS, "nor now")
-        if mood == RESET:
-            self.wasReset = True
-            raise ConnectionResetError(errno.ECONNRESET, "never again")
-        assert isinstance(mood, int)
-        self.received += data[:mood]
-        return min(mood, len(data))
-
-    def setblocking(self, flag: bool) -> None: ...
-
-    def setsockopt(self, *args: Any) -> None: ...
-
-    def shutdown(self, how: int) -> None: ...
-
-    def close(self) -> None: ...
-
-    def fileno(self) -> int:
-        return -1
-
-
-class Reactor(Clock):
-    """Asks those who want to write, when it is told to."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.readers: set[Any] = set()
-        self.writers: set[Any] = set()
-        self.addReader, self.removeReader = self.readers.add, self.readers.discard
-        self.addWriter, self.removeWriter = self.writers.add, self.writers.discard
-
-    def turn(self) -> None:
-        """As Twisted's reactors do it (`PosixReactorBase._disconnectSelectable`)."""
-        self.advance(0)
-        for descriptor in list(self.writers):
-            why = descriptor.doWrite()
-            if why:
-                self.removeReader(descriptor)
-                self.removeWriter(descriptor)
-                descriptor.connectionLost(Failure(why))
 
 
 @implementer(IHalfCloseableProtocol)
@@ -354,19 +297,19 @@ class TestEagerness:
 
     def test_soMuchInATurn(self) -> None:
         line = Line(tcp.Server, [])
-        for _ in range(20):
-            line.write(EAGER_SIZE // 2)
+        for _ in range(40):
+            line.write(EAGER_PER_TURN // 32)
         assert len(line.socket.received) == EAGER_PER_TURN
         while line.outlet.pending:
             line.reactor.turn()
         before = len(line.socket.received)
-        for _ in range(20):
-            line.write(EAGER_SIZE // 2)
+        for _ in range(40):
+            line.write(EAGER_PER_TURN // 32)
         assert len(line.socket.received) - before == EAGER_PER_TURN
 
     def test_noTimerForThoseWhoWriteLittle(self) -> None:
         line = Line(tcp.Server, [])
-        for _ in range(EAGER_PER_TURN // 1024):
+        for _ in range(EAGER_PER_TURN // 2 // 1024):
             line.write(1024)
         assert line.reactor.getDelayedCalls() == []
         for _ in range(10):
@@ -422,6 +365,22 @@ class TestEagerness:
         assert len(line.protocol.reasons) == 1
         assert line.write(10) is False
         assert line.socket.sends == 0
+
+
+class TestFiles:
+    def test_theyGoWithTheirOctets(self) -> None:
+        """Over a Unix socket, as a protocol that has taken the connection over may wish."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX)
+        with ours, theirs:
+            transport: Any = unix.Server(ours, Recorder(), "", None, 0, Reactor())  # type: ignore[arg-type]
+            outlet = outletFor(transport, transport.reactor)
+            transport.sendFileDescriptor(theirs.fileno())
+            outlet.write(b"abc")
+            octets, files, *_ = socket.recv_fds(theirs, 10, 1)
+            for each in files:
+                os.close(each)
+            transport.reactor.turn()
+            assert (octets + theirs.recv(10), len(files)) == (b"abc", 1)
 
 
 class TestExactClass:
@@ -514,7 +473,7 @@ class TestPending:
         assert tls is not None
         tls.makeConnection(line.transport)
         outlet = outletFor(tls, line.reactor)
-        assert type(outlet) is Outlet
+        assert type(outlet) is TlsOutlet
         outlet.write(b"abc")
         assert outlet.pending == 3
         line.reactor.turn()

@@ -32,6 +32,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from txabstracthttp import AlreadyAnswered, HttpHeaders, HttpRequest, HttpSocket
+from txabstracthttp._stream import PULLS_PER_TURN
 
 
 @pytest.fixture(autouse=True)
@@ -733,17 +734,23 @@ class TestPushProducers:
 
 
 class TestPullProducers:
-    def test_onceInATurn(self) -> None:
+    def test_aFewTimesInATurn(self) -> None:
         peer, socket = asked()
-        pull = Pull(socket, count=5)
+        pull = Pull(socket, count=5 * PULLS_PER_TURN)
         socket.registerProducer(pull, False)
-        assert pull.pulls <= 1
-        for number in range(2, 6):
-            turn(peer)
-            assert pull.pulls == number
+        for number in range(1, 6):
+            assert pull.pulls == number * PULLS_PER_TURN
             assert not socket.isAnswered
-        turn(peer)
-        assert peer.response().body == b"x" * 50
+            turn(peer)
+        assert peer.response().body == b"x" * 50 * PULLS_PER_TURN
+
+    def test_onceInATurnWithoutAnythingToSend(self) -> None:
+        peer, socket = asked()
+        pull = Pull(socket, size=0)
+        socket.registerProducer(pull, False)
+        for number in range(1, 6):
+            assert pull.pulls == number
+            turn(peer)
 
     def test_severalTakeTurns(self) -> None:
         peer, socket = asked()
@@ -756,8 +763,8 @@ class TestPullProducers:
             each.socket.registerProducer(each, False)
         for _ in range(50):
             turn(peer)
-            assert abs(pulls[0].pulls - pulls[1].pulls) <= 1
-        assert pulls[0].pulls > 40
+            assert abs(pulls[0].pulls - pulls[1].pulls) <= PULLS_PER_TURN
+        assert pulls[0].pulls > 40 * PULLS_PER_TURN
 
     def test_itsPace(self) -> None:
         peer, socket = asked()
@@ -769,12 +776,12 @@ class TestPullProducers:
         assert sum(map(len, peer.transport.held)) < 80_000
         pulls = pull.pulls
         peer.transport.release()
-        assert pulls < pull.pulls <= pulls + 1
+        assert pulls < pull.pulls <= pulls + PULLS_PER_TURN
         for _ in range(100):
             turn(peer)
         assert pull.pulls <= 2 * pulls + 1
 
-    def test_onceInATurnHoweverOftenItIsResumed(self) -> None:
+    def test_noMoreInATurnHoweverOftenItIsResumed(self) -> None:
         """A peer that stops and goes many times in one turn does not multiply the pulls."""
         peer, socket = asked()
         pull = Pull(socket)
@@ -783,9 +790,10 @@ class TestPullProducers:
             peer.connection.pauseProducing()
             peer.connection.resumeProducing()
         pulls = pull.pulls
+        assert pulls == PULLS_PER_TURN
         for number in range(1, 20):
             turn(peer)
-            assert pull.pulls == pulls + number
+            assert pull.pulls == pulls + number * PULLS_PER_TURN
 
     def test_oneAfterTheOther(self) -> None:
         peer, socket = asked()
@@ -795,9 +803,10 @@ class TestPullProducers:
         pull = Pull(socket)
         socket.registerProducer(pull, False)
         pulls = pull.pulls
+        assert pulls == 0
         for number in range(1, 20):
             turn(peer)
-            assert pull.pulls == pulls + number
+            assert pull.pulls == pulls + number * PULLS_PER_TURN
 
     def test_pausedFromTheBeginning(self) -> None:
         peer, socket = asked()
@@ -913,7 +922,7 @@ def sendAll(peer: Conversation) -> None:
     peer.advance(0)
 
 
-CONTENT = b"".join(b"%06d" % number for number in range(40_000))
+CONTENT = b"".join(b"%06d" % number for number in range(160_000))
 
 
 @pytest.fixture
@@ -1158,7 +1167,7 @@ class TestSendFileClosing:
     def test_readError(self, failures: list[Failure]) -> None:
         """The peer must not take what it has for the whole."""
         peer, socket = asked()
-        file = Opened(CONTENT, failsAt=100_000)
+        file = Opened(CONTENT, failsAt=400_000)
         socket.sendFile(file)
         sendAll(peer)
         assert take(failures) == [OSError]

@@ -550,8 +550,9 @@ class TestHandshake:
         ("offered", "selected"),
         [
             (["http/1.1"], "http/1.1"),
-            (["h2", "http/1.1"], "http/1.1"),
-            (["http/1.1", "h2"], "http/1.1"),
+            (["h2"], "h2"),
+            (["h2", "http/1.1"], "h2"),
+            (["http/1.1", "h2"], "h2"),
             (None, None),
         ],
         ids=repr,
@@ -565,7 +566,12 @@ class TestHandshake:
         context = clientContext()
         if offered is not None:
             context.set_alpn_protocols(offered)
-        assert (await visited(port, context)).protocol == selected
+        if selected != "h2":
+            assert (await visited(port, context)).protocol == selected
+            return
+        found = await deferToThread(visit, port, context)
+        # What is no preface is answered with SETTINGS (RFC 9113 section 3.4) and the end.
+        assert (found.protocol, found.answer[3:5]) == ("h2", b"\x04\x00")
 
     @pytest.mark.parametrize("how", HOWS)
     @pytest_twisted.ensureDeferred
@@ -869,10 +875,12 @@ class TestCurl:
         assert (ran.returncode, ran.stdout, ran.stderr) == (0, MARKER, b"")
 
     @pytest_twisted.ensureDeferred
-    async def test_http2IsNotOffered(self, server: Marked) -> None:
+    async def test_versions(self, server: Marked) -> None:
         server.sslSetup(material().both)
-        ran = await self.curl(server.listen("127.0.0.1"), "--http2", "-w", " %{http_version}")
-        assert (ran.returncode, ran.stdout) == (0, MARKER + b" 1.1")
+        port = server.listen("127.0.0.1")
+        for option, version in (("--http2", b" 2"), ("--http1.1", b" 1.1")):
+            ran = await self.curl(port, option, "-w", " %{http_version}")
+            assert (ran.returncode, ran.stdout) == (0, MARKER + version)
 
     @pytest_twisted.ensureDeferred
     async def test_oldVersions(self, server: Marked) -> None:

@@ -19,15 +19,11 @@ class Wire(Protocol):
     that serves one exchange at a time keeps what was sent ahead.
 
     :ivar configuration: the limits in force; may be replaced at any time.
-    :ivar unread: what arrived and was not looked at yet.
-    :ivar queued: how many octets `dataToSend` has to give.
     :ivar finished: nothing more will be read or said: the connection may close.
     """
 
     configuration: HttpServerConfiguration
 
-    unread: bytes
-    queued: int
     finished: bool
 
     def receiveData(self, data: bytes) -> Sequence[Event]:
@@ -62,17 +58,19 @@ class Wire(Protocol):
         """Take on nothing new: the exchange that runs is the last."""
 
     def dataToSend(self) -> bytes:
-        """What must be written to the peer next; the wire forgets it.  Ask again while more is `queued`."""
+        """What must be written to the peer next; the wire forgets it.  Ask again while there is more."""
 
 
 class ExchangeLink(Protocol):
-    """What one exchange needs of its connection.
+    """What one exchange needs of its connection."""
 
-    :ivar wire: where the response goes.
-    :ivar serverField: the value of the Server field; empty for none.
-    """
+    @property
+    def wire(self) -> Wire:
+        """Where the response goes."""
 
-    wire: Wire
+    @property
+    def serverField(self) -> bytes:
+        """The value of the Server field; empty for none."""
 
     @property
     def isBlocked(self) -> bool:
@@ -99,7 +97,8 @@ class ExchangeLink(Protocol):
         :raises RuntimeError: it cannot be let go of now.
         """
 
-    serverField: bytes
+    def switchProtocols(self, socket: Any, fields: Fields) -> Any:
+        """Accept what the request asks for: another protocol, on the channel that is returned."""
 
     def responseFinished(self, socket: Any) -> None:
         """The wire was told the end of the response of `socket`."""
@@ -110,5 +109,5 @@ class ExchangeLink(Protocol):
     def hangUp(self, socket: Any) -> None:
         """The application wants to give no answer at all."""
 
-    def abortExchange(self, socket: Any) -> None:
-        """Drop the connection now, unless it serves another exchange."""
+    def abortExchange(self, socket: Any, failed: bool = False) -> None:
+        """Drop the connection now, unless it serves another exchange; `failed`: since the application did."""

@@ -27,6 +27,7 @@ class Closing:
         """Let it end within `grace` seconds from now."""
         site = self._site
         site.emptied = self._mayEnd
+        site.upgrades.closed = True
         self._patience = site.clock.callLater(grace, self._abort)
         stopping = [port.stopListening() for port in ports]
         DeferredList(stopping, consumeErrors=True).addCallback(self._stopped)

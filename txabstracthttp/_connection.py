@@ -1,17 +1,18 @@
-"""One connection: octets from the transport to the wire, requests to the server, answers back.
+"""One connection: how it begins, which version of HTTP it speaks, and how it ends.
 
-What may happen next depends on `_phase`; what must happen in time is `_watch`'s business.
+What it says is its session's business; what must happen in time is `_watch`'s.
 """
 
 from __future__ import annotations
 
 __all__ = ["HttpConnection"]
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from twisted.internet.address import IPv4Address, IPv6Address
-from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
+from twisted.internet.error import ConnectionAborted
 from twisted.internet.interfaces import (
     IHalfCloseableProtocol,
     IHandshakeListener,
@@ -24,60 +25,45 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from ._addresses import normalise
-from ._boundaries import Wire
-from ._detached import Detached
-from ._events import BodyData, BodyEnd, Event, PeerError
 from ._farewell import Farewell
-from ._inflow import Inflow
+from ._http1 import Http1Session
 from ._outlet import outletFor
-from ._seams import Site
-from ._tls import peerCertificate
+from ._seams import Session, Site
+from ._tls import agreedUpon, peerCertificate
+from ._tlsinlet import receiveLean
 from ._watch import Watch
 from .configuration import HttpServerConfiguration
-from .httpsocket import HttpSocket
-from .records import ExchangeRecord
-from .request import ConnectionInfo, HttpRequest
-from .semantics import errorResponse, frameContent
-from .wire.http1 import Http1Wire
+from .request import ConnectionInfo
+from .wire.preface import isForeign, isPreface
 
-#: What is kept of requests sent ahead before reading stops; a paused transport hides that a peer has left.
-READ_AHEAD = 64 * 1024
-#: What is written in one turn is collected up to about this size.
-WRITE_BATCH = 64 * 1024
-
-#: The life of a connection.  SHAKING: TLS first.  SERVING: requests and answers.  LEAVING: the last answer is
-#: out.  DETACHED: it belongs to another protocol.  GONE: it was lost.
-SHAKING, SERVING, LEAVING, DETACHED, GONE = range(5)
+if TYPE_CHECKING:
+    from ._http2 import Http2Session
 
 
 @implementer(IHalfCloseableProtocol, IHandshakeListener, IPushProducer)
 class HttpConnection(TwistedProtocol):
-    """One connection of an `AbstractHttpServer`."""
+    """One connection of an `AbstractHttpServer`.  Fills `txabstracthttp._seams.Connection`.
+
+    What the transport says goes to `session`, and octets do so without a detour: `dataReceived` of this
+    object is the session's own, once there is one.
+    """
 
     transport: Any
-    wire: Wire
 
     def __init__(self, site: Site) -> None:
         self._site = site
-        self._phase = SHAKING
-        #: The exchange that waits for its answer.
-        self._exchange: HttpSocket | None = None
-        #: The content that is arriving.
-        self._inflow: Inflow | None = None
-        #: The peer waits for ``100 Continue``.
-        self._continueOwed = False
+        #: Who speaks; None until TLS is up.
+        self.session: Session | None = None
+        #: It belongs to another protocol, and is nobody's business here any more.
+        self.isDetached = False
         #: The status that the connection is refused with, once it can be told; it is not counted then.
         self._refusal: int | None = None
-        #: Events are being worked off; what is to be written is collected and written at the end.
-        self._batching = False
-        self._flushing = False
-        #: The peer does not read: the transport holds enough.
-        self._blocked = False
-        self._readPaused = False
-        self._readEnded = False
+        self._gone = self._isDraining = False
+        self.readPaused = False
+        self.readEnded = False
         self._farewell: Farewell | None = None
 
-    # Coming and going:
+    # Coming:
 
     def connectionMade(self) -> None:
         """Take the connection up; over TLS, when the handshake is done."""
@@ -87,10 +73,10 @@ class HttpConnection(TwistedProtocol):
             normalise(transport.getHost()),
             ISSLTransport.providedBy(transport),
         )
-        self.wire = Http1Wire(site.configuration, HttpRequest)
+        self.info.maximumBodySize = site.configuration.maximumBodySize
         self._outlet = outletFor(transport, site.clock)
+        receiveLean(transport)
         self._watch = Watch(self, site, self._outlet)
-        self.configure(site.configuration, site.serverField)
         if isinstance(self.info.remoteAddress, IPv4Address | IPv6Address) and hasattr(
             transport, "setTcpNoDelay"
         ):
@@ -104,376 +90,140 @@ class HttpConnection(TwistedProtocol):
         else:
             self._admit()
 
-    def configure(self, configuration: HttpServerConfiguration, serverField: bytes) -> None:
+    def configure(self, configuration: HttpServerConfiguration) -> None:
         """Other limits apply from now on."""
-        self.wire.configuration = configuration
         self.info.maximumBodySize = configuration.maximumBodySize
-        self.serverField = serverField
-        if self._inflow is not None:
-            self._inflow.configure(configuration)
-        if not configuration.keepAliveTimeout:
-            self.wire.beLast()
+        if self.session is not None:
+            self.session.configure(configuration)
         self._watch.reconfigured()
 
     def handshakeCompleted(self) -> None:
         """TLS is up (`IHandshakeListener`)."""
-        if self._phase == SHAKING:
+        if self.session is None and not self._gone:
             self._watch.deadlines.clear("handshake")
             self.info.peerCertificate = peerCertificate(self.transport)
+            self.info.tlsVersion, self.info.tlsCipher = agreedUpon(self.transport)
             self._admit()
 
     def _admit(self) -> None:
-        self._phase = SERVING
+        session: Http1Session | Http2Session
+        if getattr(self.transport, "negotiatedProtocol", None) == b"h2":
+            session = self._speakHttp2()
+        else:
+            self._watch.session = session = Http1Session(self, self._site, self._outlet, self._watch)
+            self.continueWith(session)
+            if not self.info.isSecure:
+                # HTTP/2 without being asked for it; over TLS that is negotiated (RFC 9113 section 3.3).
+                self.dataReceived = partial(self._look, session)  # type: ignore[method-assign]
         if self._refusal is None:
             self._watch.input(True)
         else:
-            self.refuse(None, self._refusal)
+            session.refuse(None, self._refusal)
 
-    def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """The connection is gone; so is the exchange that waited for its answer."""
-        self._phase = GONE
-        self._watch.stop()
-        if self._refusal is None:
-            self._site.admission.disconnect(self.info.remoteAddress)
-        self._site.connectionClosed(self)
-        self._loseExchange(reason)
+    def _speakHttp2(self) -> Http2Session:
+        from ._http2 import Http2Session
 
-    def _loseExchange(self, reason: Failure) -> None:
-        # The writing side first: a reader that fails with the loss must not be answered for.
-        exchange, self._exchange = self._exchange, None
-        inflow, self._inflow = self._inflow, None
-        if inflow is not None:
-            inflow.stop()
-        if exchange is not None:
-            exchange.connectionLost(reason)
-            if exchange.status:
-                # It was begun, so there is something to be told of it.
-                self._record(exchange)
-        if inflow is not None:
-            inflow.body.cut(reason.getErrorMessage())
+        self._watch.session = session = Http2Session(self, self._site, self._outlet, self._watch)
+        self.continueWith(session)
+        return session
 
-    # What comes in:
+    def _look(self, session: Http1Session, data: bytes) -> None:
+        """The first octets say which version of HTTP is spoken."""
+        wire = session.wire
+        begun, wire.unread = wire.unread + data, b""
+        verdict = isPreface(begun)
+        if verdict is None and session.isServing:
+            wire.unread = begun
+        elif verdict and session.isServing:
+            taking = self._speakHttp2()
+            taking.dataReceived(begun)
+            if self._isDraining:
+                taking.drain()
+        else:
+            self.continueWith(session)
+            if isForeign(begun) and session.isServing:
+                session.finish()
+            else:
+                session.dataReceived(begun)
+
+    def continueWith(self, session: Session) -> None:
+        """From now on `session` speaks."""
+        self.session = session
+        self.dataReceived = session.dataReceived  # type: ignore[method-assign]
+
+    # What the transport says:
 
     def dataReceived(self, data: bytes) -> None:
-        """Octets from the peer."""
-        if self._phase == SHAKING:
-            # Something stands between us and TLS that does not pass on what we were to be told.
-            self.handshakeCompleted()
-        if self._phase != SERVING:
-            return self.farewell.discard(data)
-        if self._inflow is not None:
-            self._inflow.arrived(len(data))
-        if self._blocked:
-            self._advance(self._read(data))
-        else:
-            self._advance(self.wire.receiveData(data))
-
-    def _read(self, data: bytes = b"") -> Sequence[Event]:
-        """What `data` means; later, if the peer does not take what it is answered."""
-        if self._blocked and self._inflow is None:
-            self.wire.unread += data
-            return ()
-        return self.wire.receiveData(data)
+        """The first octets, where something stands between us and TLS that does not say when that is up."""
+        self.handshakeCompleted()
+        if self.session is not None:
+            self.session.dataReceived(data)
 
     def readConnectionLost(self) -> None:
         """The peer sends no more, but may still read (`IHalfCloseableProtocol`)."""
-        self._readEnded = True
-        if self._phase != SERVING:
+        self.readEnded = True
+        if self.session is not None:
+            self.session.readConnectionLost()
+        else:
             self.farewell.close()
-        elif self._inflow is not None:
-            self._advance(self.wire.receiveEnd())
-        elif self._exchange is None:
-            self._settle()
 
     def writeConnectionLost(self) -> None:
         """Our own end was closed, as we asked."""
 
-    def _advance(self, events: Sequence[Event]) -> None:
-        """Work off `events`, and go on with what was sent ahead for as long as answers come at once."""
-        wire = self.wire
-        self._batching = True
+    def pauseProducing(self) -> None:
+        """The transport holds enough."""
+        if self.session is not None:
+            self.session.outputBlocked()
+
+    def resumeProducing(self) -> None:
+        """The transport has room again."""
+        if self.session is not None:
+            self.session.outputFree()
+
+    def stopProducing(self) -> None:
+        """The connection is gone; `connectionLost` says so too."""
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """The connection is gone."""
+        self._gone = True
+        self._watch.stop()
         try:
-            while events:
-                for event in events:
-                    _HANDLERS[type(event)](self, event)
-                    if self._phase != SERVING:
-                        break
-                if not wire.unread or self._exchange is not None or self._phase != SERVING:
-                    break
-                if wire.queued > WRITE_BATCH:
-                    self._flush()
-                events = self._read()
+            if self.session is not None:
+                self.session.connectionLost(reason)
         finally:
-            self._batching = False
-        self._flush()
-        if self._phase == SERVING:
-            self._settle()
+            if self._refusal is None:
+                self._site.admission.disconnect(self.info.remoteAddress)
+            self._site.connectionClosed(self)
 
-    def _flush(self) -> None:
-        wire = self.wire
-        data = wire.dataToSend()
-        if data:
-            isTaken = self._outlet.write(data)
-            while wire.queued:
-                isTaken = self._outlet.write(wire.dataToSend())
-            if not isTaken:
-                self._watch.output()
-
-    def _settle(self) -> None:
-        """Nothing more to do for now: what is waited for, and how long?"""
-        unread = len(self.wire.unread)
-        if self._exchange is not None or self._inflow is not None:
-            self._watch.noInput()
-        elif self.wire.finished:
-            return self.finish()
-        elif self._readEnded and not self._blocked:
-            return self._endOfRequests()
-        elif not unread and not self._readPaused:
-            return self._watch.input(False)
-        else:
-            self._watch.input(unread > 0 and not self._blocked)
-        full = unread > READ_AHEAD or (self._inflow is not None and self._inflow.isFull)
-        if self._readPaused or full:
-            self._pauseReading(full)
-
-    def _pauseReading(self, pause: bool) -> None:
-        if pause != self._readPaused:
-            self._readPaused = pause
-            (self.transport.pauseProducing if pause else self.transport.resumeProducing)()
-
-    def _endOfRequests(self) -> None:
-        """The peer has closed its side, and has its answers."""
-        events = self.wire.receiveEnd()
-        if events:
-            self._advance(events)
-        else:
-            self.finish()
-
-    # One method for each kind of event:
-
-    def _beginRequest(self, request: HttpRequest) -> None:
-        request.connection = self.info
-        site = self._site
-        if site.admission.judgesRequests:
-            status = site.admission.request(self.info.remoteAddress)
-            if status is not None:
-                return self.refuse(request, status)
-        if request.contentLength == 0:
-            self._dispatch(request)
-        else:
-            self._beginContent(request)
-
-    def _beginContent(self, request: HttpRequest) -> None:
-        site = self._site
-        policy = site.contentPolicy(request)
-        if policy is None:
-            return self.refuse(request, 500)
-        streamed, limit = policy
-        inflow = Inflow(self, request, limit, streamed, site.configuration, self._watch.deadlines, site.clock)
-        if inflow.exceeds():
-            return self.refuse(request, 413)
-        self._inflow = inflow
-        self._continueOwed = request.expectsContinue
-        request.receiveContent(inflow.body)
-        if streamed:
-            self._dispatch(request)
-        else:
-            inflow.want()
-
-    def _receiveContent(self, event: BodyData) -> None:
-        self._continueOwed = False
-        if self._inflow is not None:
-            self._inflow.receive(event.data)
-
-    def _endContent(self, event: BodyEnd) -> None:
-        inflow, self._inflow = self._inflow, None
-        if inflow is not None:
-            inflow.stop()
-            inflow.body.end(event.trailers)
-            if not inflow.body.streamed and not inflow.unwanted:
-                self._dispatch(inflow.request)
-
-    def _peerFailed(self, event: PeerError) -> None:
-        self.refuse(None if self._inflow is None else self._inflow.request, event.error.status)
-
-    def _dispatch(self, request: HttpRequest) -> None:
-        self._exchange = socket = HttpSocket(self, request)
-        if self._site.configuration.handlerTimeout:
-            self._watch.handler()
-        self._site.dispatch(request, socket)
-
-    # What a reader of content says (`InflowOwner`):
-
-    def contentWanted(self, request: HttpRequest) -> None:
-        """Somebody reads the content: the peer may send it."""
-        if self._continueOwed and self._phase == SERVING and self._isUnanswered(request):
-            self._continueOwed = False
-            self.wire.sendInformational(request.streamId, 100, [])
-            self.flush()
-        self.contentTaken()
-
-    def _isUnanswered(self, request: HttpRequest) -> bool:
-        exchange, inflow = self._exchange, self._inflow
-        if exchange is not None:
-            return exchange.request is request and exchange.isUntouched
-        # Content that is collected first comes before its exchange.
-        return inflow is not None and not inflow.body.streamed
-
-    def contentTaken(self) -> None:
-        """There is room again for what the peer sends."""
-        if self._readPaused and self._phase == SERVING and not self._batching:
-            self._settle()
-
-    def readerFailed(self, request: HttpRequest, failure: Failure) -> None:
-        """The application's reader raised an exception."""
-        exchange = self._exchange
-        isCurrent = exchange is not None and exchange.request is request
-        self._site.handlingFailed(failure, request, exchange if isCurrent else None)
-
-    def producerFailed(self, socket: HttpSocket, failure: Failure) -> None:
-        """The application's producer raised an exception."""
-        self._site.handlingFailed(failure, socket.request, socket)
-
-    # What goes out (`ExchangeLink`):
-
-    @property
-    def isBlocked(self) -> bool:
-        """The peer does not take what it is sent."""
-        return self._blocked
-
-    def flush(self) -> None:
-        """There is something to write; with what else comes of the events at hand, if there are some."""
-        self._watch.handlerMoves()
-        if not self._batching or self.wire.queued > WRITE_BATCH:
-            self._flush()
-
-    def flushSoon(self) -> None:
-        """There is something to write, and more may follow in this turn."""
-        if not self._batching and not self._flushing:
-            self._flushing = True
-            self.callSoon(self._flushNow)
-
-    def _flushNow(self) -> None:
-        self._flushing = False
-        if self._phase == SERVING:
-            self._flush()
+    # What a session asks:
 
     def callSoon(self, function: Callable[[], object]) -> None:
         """Call `function` in the next turn of the reactor."""
         self._site.clock.callLater(0, function)
 
-    def responseComing(self, socket: HttpSocket, whole: bool) -> None:
-        """The head of an answer is about to go out: will the connection outlive it?"""
-        # A peer that waits for 100 Continue may or may not send its content after another answer.
-        if self._inflow is not None and (self._continueOwed or (whole and not self._inflow.canDiscard())):
-            self.wire.drain()
+    def pauseReading(self, pause: bool) -> None:
+        """Read from the peer, or do not, for now."""
+        if pause != self.readPaused:
+            self.readPaused = pause
+            (self.transport.pauseProducing if pause else self.transport.resumeProducing)()
 
-    def responseFinished(self, socket: HttpSocket) -> None:
-        """The wire has the whole response: the next request, if there is one."""
-        self._exchange = None
-        canGoOn = self._inflow is None or self._discardContent(self._inflow)
-        if self._site.exchangeFinished.isConnected:
-            self._record(socket)
-        if not canGoOn:
-            return self.finish()
-        if not self._batching and self._phase == SERVING:
-            self._watch.deadlines.clear("handler")
-            if self.wire.queued > WRITE_BATCH:
-                self._flush()
-            self._advance(self._read())
-
-    def _discardContent(self, inflow: Inflow) -> bool:
-        """Let go of content that came too late; False if it is better to close."""
-        if self._continueOwed or not inflow.canDiscard():
-            return False
-        inflow.discard()
-        return True
-
-    def _record(self, socket: HttpSocket) -> None:
-        self._site.exchangeFinished.emit(
-            ExchangeRecord(self.info.remoteAddress, socket.request, socket.status, socket.bodyBytesSent)
-        )
-
-    def closeAfterwards(self) -> None:
-        """The exchange that runs is the last one; without one, close now."""
-        self.wire.drain()
-        if not self._batching and self._phase == SERVING:
-            self._settle()
-
-    def hangUp(self, socket: HttpSocket) -> None:
-        """Close without any answer, as the application wishes."""
-        self._loseExchange(Failure(ConnectionDone("closed without an answer")))
-        self._flush()
-        self._phase = LEAVING
-        self._watch.closing()
-        self.farewell.close()
-
-    def detach(self, protocol: Any) -> Callable[[], None]:
-        """Let go of the connection, from the first octet that is not part of the request.
-
-        :return: what gives it to `protocol`.
-        """
-        if self._inflow is not None:
-            raise RuntimeError("the content of the request is still on its way: read it first")
-        unread, self._exchange = self.wire.unread, None
-        self._phase = DETACHED
-        self._flush()
+    def detach(self) -> None:
+        """Let go of the connection: it goes on as somebody else's."""
+        self.isDetached = True
         self._watch.stop()
         self.transport.unregisterProducer()
-        self._pauseReading(False)
+        self.pauseReading(False)
         self._site.connectionDetached(self)
-        detached = Detached(self, protocol)
-        return lambda: detached.begin(unread, self._readEnded)
 
-    def refuse(self, request: HttpRequest | None, status: int) -> None:
-        """Answer in the server's own name, and close so that the peer can read it (RFC 9112 section 9.6)."""
-        if self._phase != SERVING:
-            return None
-        begun = self._exchange is not None and self._exchange.isBegun
-        answered = self._inflow is not None and self._inflow.unwanted
-        self._loseExchange(Failure(ConnectionLost(f"refused with {status}")))
-        if begun:
-            return self.abort()
-        if answered:
-            # A second answer would be taken for that of the next request.
-            return self.finish()
-        fields, content = errorResponse(status, self.serverField)
-        method = "GET" if request is None else request.method
-        length, content = frameContent(method, status, content, None)
-        self.wire.drain()
-        self.wire.sendResponse(1 if request is None else request.streamId, status, fields, length, content)
-        self._site.exchangeFinished.emit(
-            ExchangeRecord(self.info.remoteAddress, request, status, len(content))
-        )
-        self.finish()
-
-    # Back-pressure (`IPushProducer`): the transport says whether the peer takes what it is sent.
-
-    def pauseProducing(self) -> None:
-        """The transport holds enough: nothing more is answered until it has less."""
-        self._blocked = True
-        if self._exchange is not None:
-            self._exchange.pauseProducing()
-
-    def resumeProducing(self) -> None:
-        """The transport has room again."""
-        self._blocked = False
-        if self._exchange is not None:
-            self._exchange.resumeProducing()
-        elif self._phase == SERVING and not self._batching:
-            self._advance(self._read())
-
-    def stopProducing(self) -> None:
-        """The connection is gone; `connectionLost` says so too."""
-
-    # The end, and what must happen in time:
+    # Going:
 
     def drain(self) -> None:
-        """Close when the exchange that runs is over; at once if none does."""
-        if self._phase == SHAKING:
+        """Close when what runs is over; at once if nothing does."""
+        self._isDraining = True
+        if self.session is None:
             self.abort()
-        elif self._phase == SERVING:
-            self.closeAfterwards()
+        else:
+            self.session.drain()
 
     @property
     def farewell(self) -> Farewell:
@@ -483,57 +233,27 @@ class HttpConnection(TwistedProtocol):
             self._farewell = Farewell(self.transport, self._outlet, self._watch.deadlines, timeout)
         return self._farewell
 
-    def abortExchange(self, socket: HttpSocket) -> None:
-        """Drop the connection, unless it serves another exchange by now."""
-        isBusy = self._inflow is not None and self._inflow.request is not socket.request
-        isTaken = self._phase == DETACHED and not socket.isDetached
-        if self._exchange is socket or not (self._exchange or isBusy or isTaken):
-            self.abort()
+    def leave(self) -> None:
+        """Close, when everything is written, so that the peer can read it (RFC 9112 section 9.6)."""
+        self._watch.closing()
+        self.pauseReading(False)
+        if self.readEnded:
+            self.farewell.close()
+        else:
+            self.farewell.linger(self.info.isSecure)
+
+    def close(self) -> None:
+        """Close, when everything is written, and wait for nothing else."""
+        self._watch.closing()
+        self.farewell.close()
 
     def abort(self) -> None:
         """Drop the connection, whatever is still on its way."""
-        if self._phase != GONE:
-            self._phase = LEAVING
+        if not self._gone:
             self.transport.abortConnection()
 
     def cancel(self) -> None:
         """Drop the connection, and whom it serves."""
         self.abort()
-        self._loseExchange(Failure(ConnectionAborted()))
-
-    def finish(self) -> None:
-        """The last answer is known: write it, and go."""
-        self._flush()
-        self._phase = LEAVING
-        self._loseExchange(Failure(ConnectionLost("the connection ends with the last answer")))
-        self._watch.closing()
-        self._pauseReading(False)
-        if self._readEnded:
-            self.farewell.close()
-        else:
-            self.farewell.linger(self.info.isSecure)
-
-    # When time is up (`Watched`):
-
-    def contentExpired(self) -> None:
-        """Nothing of a request's content came for too long."""
-        if self._inflow is not None:
-            self.refuse(self._inflow.request, 408)
-
-    def rateExpired(self) -> None:
-        """It is time to look how fast content comes."""
-        if self._inflow is not None:
-            self._inflow.rateExpired()
-
-    def handlerExpired(self) -> None:
-        """The application takes too long."""
-        if self._exchange is not None:
-            self._exchange.expire()
-
-
-_HANDLERS: dict[type, Callable[[HttpConnection, Any], None]] = {
-    HttpRequest: HttpConnection._beginRequest,
-    BodyData: HttpConnection._receiveContent,
-    BodyEnd: HttpConnection._endContent,
-    PeerError: HttpConnection._peerFailed,
-}
+        if self.session is not None:
+            self.session.connectionLost(Failure(ConnectionAborted()))

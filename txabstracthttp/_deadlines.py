@@ -48,6 +48,8 @@ class Deadlines:
     def stop(self) -> None:
         """Forget them all, and those to come."""
         self._stopped = True
+        # Whoever is called may well own this.
+        self._expire = _ignore
         self._due.clear()
         if self._call is not None:
             self._call.cancel()
@@ -73,3 +75,7 @@ class Deadlines:
             # One that expired may have set another, later than what is still waited for.
             if self._call is None or when < self._at:
                 self._schedule(when, max(when - now, 0))
+
+
+def _ignore(name: str) -> None:
+    """Nobody waits any more."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["BodyData", "BodyEnd", "Event", "FieldPairs", "Fields", "Head", "PeerError"]
+__all__ = ["BodyData", "BodyEnd", "Event", "FieldPairs", "Fields", "Head", "PeerError", "StreamReset"]
 
 from .errors import HttpError
 
@@ -91,4 +91,14 @@ class PeerError:
         self.error = error
 
 
-Event = Head | BodyData | BodyEnd | PeerError
+class StreamReset:
+    """An exchange is over before its time (RFC 9113 section 6.4)."""
+
+    __slots__ = ("code", "streamId")
+
+    def __init__(self, streamId: int, code: int) -> None:
+        self.streamId = streamId
+        self.code = code
+
+
+Event = Head | BodyData | BodyEnd | PeerError | StreamReset

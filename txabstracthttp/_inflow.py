@@ -146,7 +146,7 @@ class Inflow:
 
     def taken(self, size: int) -> None:
         """The reader has less to do."""
-        self._owner.contentTaken()
+        self._owner.contentTaken(size)
 
     def readerFailed(self, failure: Failure) -> None:
         """The reader raised an exception."""

@@ -13,18 +13,24 @@ from sys import byteorder
 from termios import TIOCOUTQ
 from typing import Any
 
+from OpenSSL import SSL
 from twisted.internet import tcp, unix
 from twisted.internet.interfaces import IReactorTime
+from twisted.protocols.tls import BufferingTLSTransport
 
 from ._proxy import ProxiedTransport
+from ._tlsinlet import RECORD_SIZE
 
 #: What the reactor may offer the kernel in one go.  Twisted's 128 KiB make eight turns of a megabyte, each
 #: with a copy of what is left; how much is taken is up to the peer and the kernel anyway.
 SEND_LIMIT = 1024 * 1024
-#: The most that is sent at once; more is better left to the reactor.
-EAGER_SIZE = 64 * 1024
+#: What TLS adds to what is sent at once: there are five records at most, unless the peer wants smaller ones.
+RECORDS_OVERHEAD = 1024
+#: The most that is sent at once: 64 KiB, and what TLS or a transfer coding adds.  More is better left to the
+#: reactor.
+EAGER_SIZE = 64 * 1024 + RECORDS_OVERHEAD
 #: The most that is sent at once in one turn of the reactor, so that one fast peer cannot starve the others.
-EAGER_PER_TURN = 256 * 1024
+EAGER_PER_TURN = SEND_LIMIT
 
 
 class Outlet:
@@ -63,11 +69,13 @@ class Outlet:
 class EagerOutlet(Outlet):
     """Sends at once what it may, over plain TCP or a Unix socket."""
 
-    __slots__ = ("_clock", "_eager", "_resetting")
+    __slots__ = ("_clock", "_eager", "_resetting", "_send")
 
     def __init__(self, transport: Any, clock: IReactorTime) -> None:
         super().__init__(transport)
         transport.SEND_LIMIT = SEND_LIMIT
+        # Over TCP Twisted does no more than this, in three calls; a Unix socket may have files to pass.
+        self._send = transport.socket.send if type(transport) is tcp.Server else transport.writeSomeData
         self._clock = clock
         self._eager = 0
         self._resetting = False
@@ -87,29 +95,80 @@ class EagerOutlet(Outlet):
             or not (t.producer is None or t.streamingProducer)
             or self._eager + size > EAGER_PER_TURN
         ):
-            if self._eager + size > EAGER_PER_TURN:
-                self._resetLater()
             return super().write(data)
         self._eager += size
-        sent = t.writeSomeData(data)
+        if self._eager > EAGER_PER_TURN // 2 and not self._resetting:
+            self._resetLater()
+        self._written += size
+        try:
+            sent = self._send(data)
+        except OSError:
+            # Whether that means trouble or just a full buffer is the reactor's business to find out.
+            sent = 0
         if sent == size:
-            self._written += size
             return True
-        if isinstance(sent, int):
-            self._written += sent
-            return super().write(data[sent:])
-        # Anything that is no number means trouble, and to find that out is the reactor's business.
-        return super().write(data)
+        t.write(data[sent:] if isinstance(sent, int) else data)
+        return False
 
     def _resetLater(self) -> None:
-        # What went in earlier turns counts until it is too much: no timer for the many who never get there.
-        if not self._resetting:
-            self._resetting = True
-            self._clock.callLater(0, self._reset)
+        # What went in earlier turns counts until it is half of too much: no timer for the many small answers.
+        self._resetting = True
+        self._clock.callLater(0, self._reset)
 
     def _reset(self) -> None:
         self._eager = 0
         self._resetting = False
+
+
+class TlsOutlet(Outlet):
+    """Encrypts at once, and sends at once what came of it, over TLS on plain TCP.
+
+    Twisted collects small writes until the next turn of the reactor, and then queues them for another one.
+    """
+
+    __slots__ = ("_below",)
+
+    def __init__(self, transport: Any, clock: IReactorTime) -> None:
+        super().__init__(transport)
+        self._below = EagerOutlet(transport.transport, clock)
+
+    def write(self, data: bytes) -> bool:
+        size = len(data)
+        t = self._transport
+        if (
+            not 0 < size <= EAGER_SIZE - RECORDS_OVERHEAD
+            or not t.transport.connected
+            or t._aggregator._buffer
+            or t._appSendBuffer
+            or t.disconnecting
+            or t._lostTLSConnection
+            or not t._handshakeDone
+        ):
+            return super().write(data)
+        self._written += size
+        tls = t._tlsConnection
+        sent = 0
+        try:
+            while sent < size:
+                sent += tls.send(data[sent : sent + RECORD_SIZE] if size > RECORD_SIZE else data)
+        except SSL.Error:
+            # What it means is Twisted's business, which finds the same when it tries.
+            self._passOn(tls, size + RECORDS_OVERHEAD)
+            t.write(data[sent:])
+            return False
+        return self._passOn(tls, size + RECORDS_OVERHEAD)
+
+    def _passOn(self, tls: SSL.Connection, expected: int) -> bool:
+        """Send what was encrypted; it is less than `expected`, unless the peer wants small records."""
+        isTaken, size = True, expected
+        while size == expected:
+            try:
+                sealed = tls.bio_read(expected)
+            except SSL.WantReadError:
+                break
+            size = len(sealed)
+            isTaken = self._below.write(sealed)
+        return isTaken
 
 
 def outletFor(transport: Any, clock: IReactorTime) -> Outlet:
@@ -123,6 +182,8 @@ def outletFor(transport: Any, clock: IReactorTime) -> Outlet:
         transport = transport.transport
     if type(transport) in (tcp.Server, unix.Server) and not transport.TLS:
         return EagerOutlet(transport, clock)
+    if type(transport) is BufferingTLSTransport and type(transport.transport) is tcp.Server:
+        return TlsOutlet(transport, clock)
     return Outlet(transport)
 
 

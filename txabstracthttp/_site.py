@@ -17,7 +17,8 @@ from twisted.python.failure import Failure
 from ._admission import Admission
 from ._awaitables import asDeferred, isAwaitable
 from ._connection import HttpConnection
-from .configuration import HttpServerConfiguration
+from ._upgrades import Upgrades
+from .configuration import Http2Configuration, HttpServerConfiguration
 from .errors import HttpError
 from .httpsocket import HttpSocket
 from .request import HttpRequest
@@ -40,12 +41,15 @@ class Site:
         streamsBody: Callable[[HttpRequest], bool | int],
         missingHandler: Signal,
         exchangeFinished: Signal,
+        upgrades: Upgrades,
     ) -> None:
         self._handle = handle
         self._streamsBody = streamsBody
         self._missingHandler = missingHandler
         self.exchangeFinished = exchangeFinished
+        self.upgrades = upgrades
         self.connections: set[HttpConnection] = set()
+        self.http2Configuration = Http2Configuration()
         configuration = HttpServerConfiguration()
         self.admission = Admission(configuration, lambda: self.clock.seconds())  # noqa: PLW0108  # it comes later
         self._awaited: dict[Deferred[Any], HttpSocket] = {}
@@ -57,8 +61,10 @@ class Site:
         self.configuration = configuration
         self.serverField = configuration.serverHeader.encode("latin-1")
         self.admission.configure(configuration)
+        self.upgrades.configuration = configuration
+        self.upgrades.serverField = self.serverField
         for connection in self.connections:
-            connection.configure(configuration, self.serverField)
+            connection.configure(configuration)
 
     # Connections:
 
@@ -99,8 +105,7 @@ class Site:
         """Have a request handled, and see to it that it is answered."""
         try:
             if request.upgrade and request.isWebSocketUpgrade:
-                # Nobody can take a WebSocket yet, so the request is missing its handler.
-                result: Any = False
+                result = self.upgrades.handle(request, socket)
             else:
                 result = self._handle(request, socket)
         except Exception:

@@ -20,6 +20,9 @@ from .headers import HeadersLike, HttpHeaders
 
 #: How much of a file is read at a time.
 FILE_PIECE = 64 * 1024
+#: How often a pull producer is asked in one turn of the reactor, if the peer takes what it gives: often
+#: enough that the turn itself costs little, and seldom enough that nobody else has to wait.
+PULLS_PER_TURN = 4
 
 
 class ResponseStream:
@@ -131,12 +134,15 @@ class ResponseStream:
             self._failed(Failure())
 
     def _pull(self) -> None:
-        # Once in a turn of the reactor, so that one response cannot keep the others waiting.
-        if self._producer is not None and not self._paused and not self._pulling:
+        if self._producer is None or self._paused or self._pulling:
+            return
+        self._pulling = True
+        for _ in range(PULLS_PER_TURN):
+            before = self.sent
             self._tell(self._producer.resumeProducing)
-            if not self._pulling:
-                self._pulling = True
-                self._callSoon(self._pullAgain)
+            if self._producer is None or self._paused or self.sent == before:
+                break
+        self._callSoon(self._pullAgain)
 
     def _pullAgain(self) -> None:
         self._pulling = False

@@ -10,6 +10,7 @@ __all__ = [
     "CIPHERS",
     "CertificateLike",
     "KeyLike",
+    "agreedUpon",
     "connectionCreator",
     "folderConnectionCreator",
     "peerCertificate",
@@ -120,6 +121,14 @@ def peerCertificate(transport: Any) -> Certificate | None:
         return None
     original = transport.getPeerCertificate()
     return None if original is None else Certificate(original)
+
+
+def agreedUpon(transport: Any) -> tuple[str, str]:
+    """The version of TLS and the cipher suite, once the handshake is done; empty where nobody can tell."""
+    handle: Any = getattr(transport, "getHandle", lambda: None)()
+    if not hasattr(handle, "get_cipher_name"):
+        return "", ""
+    return handle.get_protocol_version_name(), handle.get_cipher_name() or ""
 
 
 def _version(protocol: NamedConstant | None) -> int:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from ._deadlines import Deadlines
 from ._outlet import Outlet
-from ._seams import Site, Watched
+from ._seams import Connection, Site, Watched
 
 #: How often a peer that does not take what it is sent is looked at, before it is said not to move.
 LOOKS = 4
@@ -20,9 +20,21 @@ class Watch:
     :ivar deadlines: by name; the content of requests and the end of the connection have theirs among them.
     """
 
-    __slots__ = ("_connection", "_departed", "_headAwaited", "_looks", "_outlet", "_site", "deadlines")
+    __slots__ = (
+        "_connection",
+        "_departed",
+        "_headAwaited",
+        "_looks",
+        "_outlet",
+        "_site",
+        "deadlines",
+        "session",
+    )
 
-    def __init__(self, connection: Watched, site: Site, outlet: Outlet) -> None:
+    #: Whom it concerns, once there is a session.
+    session: Watched
+
+    def __init__(self, connection: Connection, site: Site, outlet: Outlet) -> None:
         self._connection = connection
         self._site = site
         self._outlet = outlet
@@ -88,13 +100,13 @@ class Watch:
         _EXPIRIES[name](self)
 
     def _inputExpired(self) -> None:
-        if self._headAwaited and self._connection.wire.unread:
-            self._connection.refuse(None, 408)
+        if self._headAwaited and self.session.isReceivingHead:
+            self.session.refuse(None, 408)
         elif self._outlet.pending:
             # It still reads the last answer, and `writeTimeout` watches that.
             self.deadlines.set("input", max(self._site.configuration.keepAliveTimeout, 1.0))
         else:
-            self._connection.finish()
+            self.session.finish()
 
     def _writeExpired(self) -> None:
         """A peer may be slow, but it must move."""
@@ -111,18 +123,18 @@ class Watch:
         # What was answered in its own turn leaves its deadline behind; the configuration may have changed.
         if not self._site.configuration.handlerTimeout:
             return
-        if self._connection.isBlocked:
+        if self.session.isBlocked:
             # It is the peer who takes his time, and `writeTimeout` that rules.
             self.handler()
         else:
-            self._connection.handlerExpired()
+            self.session.handlerExpired()
 
 
 _EXPIRIES: dict[str, Callable[[Watch], None]] = {
     "handshake": lambda watch: watch._connection.abort(),
     "input": Watch._inputExpired,
-    "body": lambda watch: watch._connection.contentExpired(),
-    "rate": lambda watch: watch._connection.rateExpired(),
+    "body": lambda watch: watch.session.contentExpired(),
+    "rate": lambda watch: watch.session.rateExpired(),
     "handler": Watch._handlerExpired,
     "write": Watch._writeExpired,
     "linger": lambda watch: watch._connection.farewell.close(),

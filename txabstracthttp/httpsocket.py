@@ -16,7 +16,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from ._boundaries import ExchangeLink
-from ._events import FieldPairs
+from ._events import FieldPairs, Fields
 from ._stream import FileProducer, ResponseStream, fileFields
 from .errors import AlreadyAnswered
 from .headers import HeadersLike, encodeFields
@@ -158,8 +158,10 @@ class HttpSocket:
         :raises ValueError: more than the Content-Length that was given.
         :raises AlreadyAnswered: the response was finished.
         """
-        if not isinstance(data, _OCTETS):
-            raise TypeError(f"content is written as bytes, not {type(data).__name__}")
+        if type(data) is not bytes:
+            if not isinstance(data, _OCTETS):
+                raise TypeError(f"content is written as bytes, not {type(data).__name__}")
+            data = bytes(data)
         if self._state == NEW:
             if not data:
                 return None
@@ -167,10 +169,10 @@ class HttpSocket:
         stream = self._stream
         if self._state != BEGUN or stream is None:
             return self._refuseUnlessGone()
-        data = bytes(data)
-        stream.count(len(data))
-        if data and stream.hasContent:
-            self.bodyBytesSent += len(data)
+        size = len(data)
+        stream.count(size)
+        if size and stream.hasContent:
+            self.bodyBytesSent += size
             self._link.wire.sendBody(self.request.streamId, data)
             self._link.flush()
 
@@ -304,10 +306,22 @@ class HttpSocket:
         start()
         self._fire(None)
 
-    def refuse(self, status: int) -> None:
-        """Answer with a plain error page of our own; nothing if the exchange was answered already."""
+    def switchProtocols(self, fields: Fields) -> Any:
+        """Continue with another protocol, on the channel that is returned; called by the server."""
+        self._state = FINISHED
+        self.status = 101
+        channel = self._link.switchProtocols(self, fields)
+        self._fire(None)
+        return channel
+
+    def refuse(self, status: int, more: FieldPairs = ()) -> None:
+        """Answer with a plain error page of our own; nothing if the exchange was answered already.
+
+        :param more: fields, already checked.
+        """
         if self._state == NEW:
             fields, content = errorResponse(status, self._link.serverField)
+            fields += more
             length, content = frameContent(self.request.method, status, content, None)
             self._send(status, fields, length, content)
 
@@ -315,7 +329,7 @@ class HttpSocket:
         """The handler failed; called by the server."""
         if self._state == BEGUN:
             # The peer has the head: an end that looks complete would be a lie.
-            self.abortConnection()
+            self._abort(True)
         else:
             self.refuse(status)
 
@@ -384,8 +398,11 @@ class HttpSocket:
                     self.finish()
 
     def abortConnection(self) -> None:
-        """Drop the connection now, whatever is still on its way."""
-        self._link.abortExchange(self)
+        """Drop the connection now, whatever is still on its way; on HTTP/2, the stream."""
+        self._abort(False)
+
+    def _abort(self, failed: bool) -> None:
+        self._link.abortExchange(self, failed)
         self.connectionLost(Failure(ConnectionAborted()))
 
     def getPeer(self) -> IAddress:

@@ -23,7 +23,15 @@ if TYPE_CHECKING:
 class ConnectionInfo:
     """What all requests of one connection have in common."""
 
-    __slots__ = ("isSecure", "localAddress", "maximumBodySize", "peerCertificate", "remoteAddress")
+    __slots__ = (
+        "isSecure",
+        "localAddress",
+        "maximumBodySize",
+        "peerCertificate",
+        "remoteAddress",
+        "tlsCipher",
+        "tlsVersion",
+    )
 
     def __init__(self, remoteAddress: IAddress, localAddress: IAddress, isSecure: bool) -> None:
         self.remoteAddress = remoteAddress
@@ -31,6 +39,7 @@ class ConnectionInfo:
         self.isSecure = isSecure
         self.maximumBodySize: int | None = None
         self.peerCertificate: Any = None
+        self.tlsVersion = self.tlsCipher = ""
 
 
 class HttpRequest(Head):
@@ -195,12 +204,24 @@ class HttpRequest(Head):
         return self.connection.peerCertificate
 
     @property
+    def tlsVersion(self) -> str:
+        """The version of TLS, for example ``"TLSv1.3"``; ``""`` without TLS."""
+        return self.connection.tlsVersion
+
+    @property
+    def tlsCipher(self) -> str:
+        """The cipher suite of TLS, for example ``"TLS_AES_128_GCM_SHA256"``; ``""`` without TLS."""
+        return self.connection.tlsCipher
+
+    @property
     def isWebSocketUpgrade(self) -> bool:
         """Whether the peer asks to continue with WebSocket (RFC 6455 section 4.1)."""
         if not self.upgrade or self.method == "CONNECT":
             return False
+        if self.version == "2":
+            return True
         protocols = self.value("Upgrade").lower().split(",")
-        return any(protocol.strip() == "websocket" for protocol in protocols)
+        return any(protocol.strip(" \t") == "websocket" for protocol in protocols)
 
     def __repr__(self) -> str:
         return f"<HttpRequest {self.method} {self.target.decode('ascii')} HTTP/{self.version}>"

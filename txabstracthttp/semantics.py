@@ -11,6 +11,7 @@ __all__ = [
     "encodeContent",
     "encodeMediaType",
     "encodeTrailers",
+    "errorPage",
     "errorResponse",
     "forbidsLength",
     "frameContent",
@@ -24,7 +25,7 @@ from typing import Any, NamedTuple
 
 from ._events import FieldPairs, Fields
 from ._status import reasonPhrase
-from .headers import HeadersLike, encodeFields
+from .headers import HeadersLike, HttpHeaders, encodeFields
 from .wire.fields import FORBIDDEN_TRAILERS
 
 #: What text is, unless somebody says otherwise.
@@ -183,6 +184,15 @@ def errorResponse(status: int, server: bytes) -> tuple[Fields, bytes]:
     """The fields and the content of the answer to a request that is refused: fixed text, for people."""
     fields = [*standardFields(None, server), *_ERROR_FIELDS]
     return fields, f"{status} {reasonPhrase(status)}\n".encode("ascii")
+
+
+def errorPage(status: int, headers: HttpHeaders) -> tuple[str, HttpHeaders]:
+    """The same as `errorResponse`, for an application to send with `headers` of its own."""
+    fields = headers.copy()
+    for name, value in HttpHeaders.fromWire(_ERROR_FIELDS).items():
+        if name not in fields:
+            fields.add(name, value)
+    return f"{status} {reasonPhrase(status)}\n", fields
 
 
 class _Second:

@@ -29,6 +29,7 @@ from ._closing import Closing
 from ._connection import HttpConnection
 from ._ports import PortRegistry
 from ._site import Site
+from ._upgrades import Upgrades, Verifier
 from .configuration import Http2Configuration, HttpServerConfiguration
 from .httpsocket import HttpSocket
 from .request import HttpRequest
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from constantly import NamedConstant
 
     from ._tls import CertificateLike, KeyLike
+    from .websocket import WebSocket
 
 _log = Logger()
 
@@ -53,9 +55,13 @@ class AbstractHttpServer(Factory, ABC):
     thread.
 
     :ivar exchangeFinished: emitted with an `ExchangeRecord` when a response is out.
+    :ivar webSocketProtocol: the class of the WebSockets, derived from `WebSocket` or from Autobahn's
+        `WebSocketServerProtocol`; None is `WebSocket`.  For the upgrades to come.
     """
 
     noisy = False
+
+    webSocketProtocol: type[Any] | None = None
 
     exchangeFinished: Signal
 
@@ -74,13 +80,15 @@ class AbstractHttpServer(Factory, ABC):
             self.__dict__["missingHandler"] = self._missingHandler
         self.exchangeFinished = Signal()
         self._reactor = reactor
-        self._http2Configuration = Http2Configuration()
         self._ports = PortRegistry()
         #: Those who wait for an endpoint that has not listened yet.
         self._binding: set[Deferred[IListeningPort]] = set()
         self._creator: IOpenSSLServerConnectionCreator | None = None
         self._closing: Closing | None = None
-        self._site = Site(self.handleRequest, self.streamsBody, self._missingHandler, self.exchangeFinished)
+        self._upgrades = Upgrades(self.handleRequest, lambda: self.webSocketProtocol)
+        self._site = Site(
+            self.handleRequest, self.streamsBody, self._missingHandler, self.exchangeFinished, self._upgrades
+        )
         if configuration is not None:
             self.setConfiguration(configuration)
 
@@ -122,6 +130,37 @@ class AbstractHttpServer(Factory, ABC):
             streamed, however much it is.  A number: it is streamed, up to so many octets.
         """
         return False
+
+    # WebSockets:
+
+    @property
+    def newWebSocketConnection(self) -> Signal:
+        """Emitted, without arguments, each time a WebSocket is available (Qt: newWebSocketConnection)."""
+        return self._upgrades.connected
+
+    def hasPendingWebSocketConnections(self) -> bool:
+        """Whether a WebSocket waits to be taken (Qt: hasPendingWebSocketConnections)."""
+        return self._upgrades.hasPending
+
+    def nextPendingWebSocketConnection(self) -> WebSocket | None:
+        """Take the one that has waited longest, or None (Qt: nextPendingWebSocketConnection)."""
+        return self._upgrades.takePending()
+
+    def whenWebSocketConnected(self) -> Deferred[WebSocket]:
+        """Take the next WebSocket, now or later; cancelling the Deferred loses none."""
+        return self._upgrades.whenConnected()
+
+    def addWebSocketUpgradeVerifier(self, verifier: Verifier) -> None:
+        """Let `verifier` have a say in who may open a WebSocket (Qt 6.8: addWebSocketUpgradeVerifier).
+
+        Verifiers are asked in the order in which they were added, until one accepts or denies; when none
+        does, `missingHandler` is emitted.  Without any, `handleRequest` decides: True accepts (Qt 6.4).
+
+        :param verifier: called with the request; it returns a `WebSocketUpgrade` or an awaitable of one.  One
+            that raises is logged, and answered with 500.
+        :raises TypeError: it cannot be called.
+        """
+        self._upgrades.addVerifier(verifier)
 
     # Listening:
 
@@ -254,7 +293,7 @@ class AbstractHttpServer(Factory, ABC):
     @property
     def http2Configuration(self) -> Http2Configuration:
         """What HTTP/2 connections are told (Qt 6.8: http2Configuration)."""
-        return self._http2Configuration
+        return self._site.http2Configuration
 
     def setHttp2Configuration(self, configuration: Http2Configuration) -> None:
         """Replace that, for the HTTP/2 connections to come (Qt 6.8: setHttp2Configuration).
@@ -263,7 +302,7 @@ class AbstractHttpServer(Factory, ABC):
         """
         if not isinstance(configuration, Http2Configuration):
             raise TypeError(f"this takes an Http2Configuration, not {type(configuration).__name__}")
-        self._http2Configuration = configuration
+        self._site.http2Configuration = configuration
 
     # The end:
 
@@ -308,14 +347,14 @@ class AbstractHttpServer(Factory, ABC):
 
     def acceptableProtocols(self) -> list[bytes]:
         """What is offered in the TLS handshake (ALPN, RFC 7301), the best first."""
-        return [b"http/1.1"]
+        return [b"h2", b"http/1.1"]
 
     def _resolveReactor(self) -> Any:
         if self._reactor is None:
             from twisted.internet import reactor
 
             self._reactor = reactor
-        self._site.clock = self._reactor
+        self._site.clock = self._upgrades.clock = self._reactor
         return self._reactor
 
 
@@ -325,10 +364,10 @@ _SET_UP = frozenset(
         "_binding",
         "_closing",
         "_creator",
-        "_http2Configuration",
         "_ports",
         "_reactor",
         "_site",
+        "_upgrades",
         "_missingHandler",
         "exchangeFinished",
     )

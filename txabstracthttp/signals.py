@@ -26,14 +26,17 @@ class Signal:
     Observers are called in the order they were connected, then the waiters of `next()` get theirs.  An
     emission serves those who were there when it began: whoever comes meanwhile is served by the one after,
     and an observer disconnected meanwhile is still called this once.
+
+    :ivar wasEverConnected: somebody has wanted to notice an emission at some time.
     """
 
-    __slots__ = ("_observers", "_waiters")
+    __slots__ = ("_observers", "_waiters", "wasEverConnected")
 
     def __init__(self) -> None:
         # A tuple, replaced and never changed, is its own snapshot.
         self._observers: tuple[Callable[..., object], ...] = ()
         self._waiters: list[Deferred[Any]] = []
+        self.wasEverConnected = False
 
     def connect(self, observer: Observer) -> Observer:
         """Call `observer` at each emission; twice connected is twice called.
@@ -46,6 +49,7 @@ class Signal:
         if not callable(observer):
             raise TypeError(f"an observer is a callable, not {observer!r}")
         self._observers += (observer,)
+        self.wasEverConnected = True
         return observer
 
     def disconnect(self, observer: Callable[..., object]) -> None:
@@ -90,6 +94,7 @@ class Signal:
         """
         waiter: Deferred[Any] = Deferred(self._forget)
         self._waiters.append(waiter)
+        self.wasEverConnected = True
         return waiter
 
     def _forget(self, waiter: Deferred[Any]) -> None:
@@ -101,10 +106,16 @@ class Signal:
 def _call(observer: Callable[..., object], args: tuple[Any, ...]) -> Deferred[Any] | None:
     try:
         result = observer(*args)
-        return asDeferred(result).addErrback(_report, observer) if isAwaitable(result) else None
+        return _reporting(asDeferred(result), observer) if isAwaitable(result) else None
     except Exception:
         _log.failure(_FAILED, observer=observer)
         return None
+
+
+def _reporting(answer: Deferred[Any], observer: Callable[..., object]) -> Deferred[Any]:
+    # Whoever has succeeded already has nothing to report.
+    isDone = answer.called and not answer.paused and not isinstance(answer.result, Failure)
+    return answer if isDone else answer.addErrback(_report, observer)
 
 
 def _report(failure: Failure, observer: Callable[..., object]) -> None:

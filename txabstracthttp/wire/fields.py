@@ -6,7 +6,7 @@ only whole lines are given to it, never past the end of one section, and the cou
 
 from __future__ import annotations
 
-__all__ = ["SMALL_SECTION", "FieldSection"]
+__all__ = ["FORBIDDEN_TRAILERS", "SMALL_SECTION", "FieldSection", "checkSizes", "isMethodKnown"]
 
 from functools import lru_cache
 from sys import maxsize
@@ -62,6 +62,35 @@ def rawLimit(total: int | None, field: int | None, count: int | None) -> int | N
     if not bounds:
         return None
     return max(min(bounds) + LINE_OVERHEAD * (128 if count is None else count + 1), SMALL_SECTION)
+
+
+def checkSizes(fields: Fields, limits: HttpServerConfiguration, total: int = 0) -> int:
+    """Add the sizes of `fields` to `total`: a field counts for its name, one, and its value, as in Qt.
+
+    :raises HttpError: 431 over a limit.
+    """
+    for name, value in fields:
+        size = len(name) + 1 + len(value)
+        total += size
+        if limits.maximumHeaderFieldSize is not None and size > limits.maximumHeaderFieldSize:
+            raise HttpError(431, "field too large")
+        if limits.maximumTotalHeaderSize is not None and total > limits.maximumTotalHeaderSize:
+            raise HttpError(431, "field section too large")
+    return total
+
+
+@lru_cache(maxsize=64)
+def isMethodKnown(method: bytes) -> bool:
+    """Whether llhttp knows `method`, a token: the same are known on every version of HTTP."""
+    if method == b"PRI":
+        # Which it takes for the preface of HTTP/2.
+        return False
+    try:
+        HttpRequestParser(object()).feed_data(b"%b / HTTP/1.1\r\n" % method)
+    except HttpParserError:
+        # Not even those of other protocols, which llhttp knows too.
+        return False
+    return True
 
 
 class FieldSection:
@@ -140,18 +169,9 @@ class FieldSection:
             self._checkLimits()
 
     def _checkLimits(self) -> None:
-        limits = self._configuration
         if len(self.fields) > self._few:
             raise HttpError(431, "too many fields")
-        each, total = limits.maximumHeaderFieldSize, limits.maximumTotalHeaderSize
-        for name, value in self.fields[self._counted :]:
-            # A field counts for its name, one, and its value, as in Qt.
-            size = len(name) + 1 + len(value)
-            self._total += size
-            if each is not None and size > each:
-                raise HttpError(431, "field too large")
-            if total is not None and self._total > total:
-                raise HttpError(431, "field section too large")
+        self._total = checkSizes(self.fields[self._counted :], self._configuration, self._total)
         self._counted = len(self.fields)
 
     @property

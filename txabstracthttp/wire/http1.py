@@ -332,7 +332,8 @@ class Http1Wire:
             self._say(data)
             self._say(b"\r\n")
         else:
-            self._say(data)
+            self._output.append(data)
+            self.queued += len(data)
 
     def sendEnd(self, streamId: int, trailers: Fields) -> None:
         """The content is complete; only the chunked coding can carry `trailers` (section 7.1.2)."""
