@@ -20,14 +20,19 @@ from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import pytest
+from blockingwebsocket import BlockingWebSocket, Refused
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
+from h2 import events as h2events
+from h2.config import H2Configuration
+from h2.connection import H2Connection
+from websockethelpers import CLOSE, closing, text
 
 from txabstracthttp import Http2Configuration, HttpServerConfiguration
 from txabstracthttp.configuration import configurationFromToml
@@ -123,6 +128,57 @@ def _ask(
         return Answer(answer.status, answer.headers, answer.read())
     finally:
         connection.close()
+
+
+class BlockingHttp2:
+    """A client of HTTP/2 that waits for each answer."""
+
+    def __init__(self, port: int, tls: ssl.SSLContext | None) -> None:
+        self._peer = socket.create_connection(("127.0.0.1", port), PATIENCE)
+        if tls is not None:
+            self._peer = secure = tls.wrap_socket(self._peer, server_hostname="localhost")
+            assert secure.selected_alpn_protocol() == "h2"
+        self.h2 = H2Connection(H2Configuration(header_encoding="utf-8"))
+        self.h2.initiate_connection()
+        self._events: list[Any] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._peer.close()
+
+    def ask(self, path: str, message: str | None = None) -> tuple[dict[str, str], bytes]:
+        """The answer; or, with `message`, what a WebSocket says to that, in one frame of each kind."""
+        stream = self.h2.get_next_available_stream_id()
+        head = [(":scheme", "https"), (":authority", "localhost"), (":path", path)]
+        if message is None:
+            self.h2.send_headers(stream, [(":method", "GET"), *head], end_stream=True)
+            return self._fields(stream), self._content(stream)
+        head = [(":method", "CONNECT"), (":protocol", "websocket"), *head, ("sec-websocket-version", "13")]
+        self.h2.send_headers(stream, head)
+        fields = self._fields(stream)
+        if fields[":status"] == "200":
+            self.h2.send_data(stream, text(message))
+        return fields, self._content(stream)
+
+    def _fields(self, stream: int) -> dict[str, str]:
+        event = self._next(h2events.ResponseReceived, stream)
+        return {str(name): str(value) for name, value in event.headers}
+
+    def _content(self, stream: int) -> bytes:
+        return bytes(self._next(h2events.DataReceived, stream).data)
+
+    def _next(self, kind: type[Any], stream: int) -> Any:
+        while True:
+            for event in self._events:
+                if isinstance(event, kind) and event.stream_id == stream:
+                    self._events.remove(event)
+                    return event
+            self._peer.sendall(self.h2.data_to_send())
+            octets = self._peer.recv(65536)
+            assert octets, self._events
+            self._events += self.h2.receive_data(octets)
 
 
 @contextmanager
@@ -292,6 +348,25 @@ def endpoints(program: Running) -> None:
         assert peer.recv(65536).endswith(b"hello through UNIXAddress")
 
 
+def http2(program: Running) -> None:
+    context = ssl.create_default_context(cafile=str(program.folder / "localhost.pem"))
+    context.set_alpn_protocols(["h2", "http/1.1"])
+    for port, tls in ((program.plain, None), (program.other, context)):
+        with BlockingHttp2(port, tls) as client:
+            assert client.ask("/")[1] == b"this is HTTP/2\n"
+            assert client.h2.remote_settings.max_concurrent_streams == 50
+            fields, content = client.ask("/echo", "hello")
+            assert fields[":status"] == "200"
+            assert content == b"\x81\x11hello over HTTP/2"
+            assert client.ask("/elsewhere", "hello")[0][":status"] == "404"
+            assert client.ask("/")[1] == b"this is HTTP/2\n"
+    assert program.ask("/").body == b"this is HTTP/1.1\n"
+    assert program.askTls("/")[0].body == b"this is HTTP/1.1\n"
+    with BlockingWebSocket(program.plain, "/echo") as webSocket:
+        webSocket.send("hello")
+        assert webSocket.receive() == "hello over HTTP/1.1"
+
+
 def tls(program: Running) -> None:
     assert program.ask("/").body == b"plain"
     answer, subject = program.askTls("/")
@@ -328,20 +403,127 @@ def thread_server(program: Running) -> None:
     assert program.ask("/thread").body == b"from another thread"
 
 
+def echo(program: Running) -> None:
+    with (
+        BlockingWebSocket(program.plain, "/echo") as first,
+        BlockingWebSocket(program.plain, "/echo") as other,
+    ):
+        for message in ("hello", b"\x00\xff", "", "\N{SNOWMAN}" * 100_000):
+            first.send(message)
+            assert first.receive() == message
+        other.send("me, too")
+        assert other.receive() == "me, too"
+        assert first.close(4000, "enough") == (4000, "enough")
+        other.send("still here")
+        assert other.receive() == "still here"
+    with pytest.raises(Refused) as refused:
+        BlockingWebSocket(program.plain, "/elsewhere")
+    assert refused.value.status == 404
+
+
+def shout(program: Running) -> None:
+    with BlockingWebSocket(program.plain, "/") as client:
+        client.send("hello")
+        assert client.receive() == "HELLO"
+        assert client.close(1000, "bye") == (1000, "bye")
+    program.awaitSaid("127.0.0.1 left: 1000 bye")
+    BlockingWebSocket(program.plain, "/").__exit__(None, None, None)
+    program.awaitSaid("127.0.0.1 left: 1006 ")
+
+
+def broadcast(program: Running) -> None:
+    def publish(news: bytes) -> Any:
+        return json.loads(program.ask("/news", "POST", news).body)
+
+    assert publish(b"nobody hears this") == {"reached": 0, "of": 0}
+    with (
+        BlockingWebSocket(program.plain, "/news") as listener,
+        BlockingWebSocket(program.plain, "/news", receiveBuffer=4096) as sleeper,
+    ):
+        listener.send("what I say is dropped")
+        assert publish(b"news") == {"reached": 2, "of": 2}
+        assert (listener.receive(), sleeper.receive()) == ("news", "news")
+        news = "x" * 500_000
+        for _ in range(30):
+            assert publish(news.encode())["of"] == 2
+            assert listener.receive() == news
+        assert publish(b"last") == {"reached": 1, "of": 2}
+    assert program.ask("/elsewhere").status == 404
+
+
+def guarded(program: Running) -> None:
+    known, speaks = "Cookie: session=6f1c9a", "Sec-WebSocket-Protocol: notes.v1, notes.v2"
+    with BlockingWebSocket(program.plain, "/notes", known, speaks) as client:
+        assert client.fields["Sec-WebSocket-Protocol"] == "notes.v2"
+        assert client.receive() == "Alice speaks notes.v2"
+        assert client.awaitClose() == (1000, "")
+    for status, content, request in (
+        (404, b"404 Not Found\n", ("/elsewhere", known, speaks)),
+        (403, b"Log in first.\n", ("/notes", speaks)),
+        (403, b"Log in first.\n", ("/notes", "Cookie: session=guess", speaks)),
+        (400, b"This place speaks notes.v2 and notes.v1.\n", ("/notes", known)),
+        (403, b"403 Forbidden\n", ("/notes", known, speaks, "Origin: https://elsewhere.test")),
+    ):
+        with pytest.raises(Refused) as refused:
+            BlockingWebSocket(program.plain, *request)
+        assert (refused.value.status, refused.value.content) == (status, content)
+
+
+def pressure(program: Running) -> None:
+    with BlockingWebSocket(program.plain, "/numbers") as client:
+        numbers = [client.receive() for _ in range(50_000)]
+        assert numbers == [f"number {number}" for number in range(50_000)]
+    with BlockingWebSocket(program.plain, "/ticks") as client:
+        assert [client.receive() for _ in range(3)] == ["tick 0", "tick 1", "tick 2"]
+        client.sendRaw(closing(1000))
+        assert client.awaitClose() == (1000, "")
+    with BlockingWebSocket(program.plain, "/slow") as client:
+        assert client.receive() == "what is your name?"
+        client.send("Alice")
+        client.send("early")
+        assert client.receive() == "hello, Alice"
+        program.awaitSaid("says early")
+    with BlockingWebSocket(program.plain, "/slow") as client:
+        assert client.receive() == "what is your name?"
+        assert client.close(4001, "no") == (4001, "no")
+    program.awaitSaid("left with 4001 no")
+
+
+def own_protocol(program: Running) -> None:
+    with BlockingWebSocket(program.plain, "/", "Sec-WebSocket-Protocol: other, echo") as client:
+        assert client.fields["Sec-WebSocket-Protocol"] == "echo"
+        assert re.fullmatch(r"hello, tcp4:127\.0\.0\.1:\d+", str(client.receive()))
+        client.send(b"back")
+        assert client.receive() == b"back"
+        client.close(3000, "done")
+    program.awaitSaid("closed: True 3000 done")
+    for _ in range(40):
+        # More than may wait to be taken.
+        with BlockingWebSocket(program.plain, "/") as client:
+            assert "Sec-WebSocket-Protocol" not in client.fields
+
+
 CHECKS: dict[str, Callable[[Running], None]] = {
     check.__name__: check
     for check in (
         answers,
         asyncio_server,
         beside,
+        broadcast,
         deliver,
         detach,
         download,
+        echo,
         endpoints,
+        guarded,
         hello,
+        http2,
         metrics,
         mutual,
         notes,
+        own_protocol,
+        pressure,
+        shout,
         sni,
         thread_server,
         tls,
@@ -369,7 +551,20 @@ def test_snippet(name: str, tmp_path: Path) -> None:
     assert name == "answers" or "Traceback" not in program.said, program.said
 
 
-@pytest.mark.parametrize("name", ["test_notes", "test_in_memory", "test_over_socket"])
+def test_whoOnlySendsHears(tmp_path: Path) -> None:
+    """A stream without end must not make the server deaf: the peer may want to stop it."""
+    with (
+        running(tmp_path, sys.executable, "pressure.py") as program,
+        BlockingWebSocket(program.plain, "/numbers") as client,
+    ):
+        client.receive()
+        client.sendRaw(closing(1000))
+        giveUp = time.monotonic() + 5
+        while client.frame() != (CLOSE, b"\x03\xe8"):
+            assert time.monotonic() < giveUp
+
+
+@pytest.mark.parametrize("name", ["test_notes", "test_in_memory", "test_over_socket", "test_echo"])
 def test_tests(name: str, tmp_path: Path) -> None:
     _copySnippets(tmp_path, *_freePorts())
     done = subprocess.run(
@@ -413,7 +608,7 @@ def test_everyOption(tmp_path: Path) -> None:
 
 def test_nothingForgotten() -> None:
     names = {path.stem for path in SNIPPETS.glob("*.py")}
-    assert names == {*CHECKS, "test_notes", "test_in_memory", "test_over_socket"}
+    assert names == {*CHECKS, "test_notes", "test_in_memory", "test_over_socket", "test_echo"}
     assert {path.name for path in SNIPPETS.glob("*.tac")} == {"application.tac"}
 
 

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from typing import Any, Self
 
 import pytest
+from blockingwebsocket import BlockingWebSocket, Refused
+from connectionhelpers import Conversation, FakeTcpTransport, SteadyClock
+from websockethelpers import CLOSE, Peer, another, text
 
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLES = ROOT / "docs" / "examples"
@@ -184,7 +191,225 @@ class TestTunnel:
         assert ask(tunnel, "GET / HTTP/1.1\r\nHost: x\r\n\r\n").startswith(b"HTTP/1.1 404 ")
 
 
-@pytest.mark.parametrize("name", ["upgrade.py", "tunnel.py"])
-def test_short(name: str) -> None:
+class Guest:
+    """Somebody in the chat, who came in by `name`."""
+
+    def __init__(self, port: int, name: str, **options: Any) -> None:
+        self.socket = BlockingWebSocket(port, "/room", **options)
+        self.socket.send(json.dumps({"name": name}))
+        self.name = ""
+        #: What was told before it was said who this is.
+        self.greeting: list[dict[str, Any]] = []
+        while not self.name:
+            told = self.hear()
+            if told["kind"] == "you":
+                self.name = told["name"]
+            else:
+                self.greeting.append(told)
+
+    def hear(self) -> dict[str, Any]:
+        """The next message."""
+        message: dict[str, Any] = json.loads(self.socket.receive())
+        return message
+
+    def awaitKind(self, kind: str) -> dict[str, Any]:
+        """The next of a kind; what comes before is passed over."""
+        while (message := self.hear())["kind"] != kind:
+            pass
+        return message
+
+    def say(self, text: str) -> None:
+        """Say something to everybody."""
+        self.socket.send(json.dumps({"text": text}))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.socket.__exit__(None, None, None)
+
+
+@pytest.fixture
+def chat() -> Iterator[int]:
+    with running("chat.py") as port:
+        yield port
+
+
+class TestChat:
+    @pytest.mark.parametrize(
+        ("target", "mediaType"),
+        [("/", "text/html"), ("/chat.css", "text/css"), ("/chat.js", "text/javascript")],
+    )
+    def test_files(self, chat: int, target: str, mediaType: str) -> None:
+        answer = ask(chat, f"GET {target} HTTP/1.1\r\nHost: x\r\n\r\n")
+        head, _, content = answer.partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 200 ")
+        assert f"\r\nContent-Type: {mediaType}; charset=utf-8\r\n".encode() in head
+        assert b"\r\nContent-Security-Policy: default-src 'none'; script-src 'self';" in head
+        assert content == (EXAMPLES / "chat" / (target[1:] or "chat.html")).read_bytes()
+
+    @pytest.mark.parametrize("target", ["/elsewhere", "/room", "/../chat.py", "/chat.html"])
+    def test_nothingElse(self, chat: int, target: str) -> None:
+        assert ask(chat, f"GET {target} HTTP/1.1\r\nHost: x\r\n\r\n").startswith(b"HTTP/1.1 404 ")
+
+    def test_otherPlaces(self, chat: int) -> None:
+        with pytest.raises(Refused) as refused:
+            BlockingWebSocket(chat, "/room", "Origin: https://elsewhere.test")
+        assert refused.value.status == 403
+        with pytest.raises(Refused) as refused:
+            BlockingWebSocket(chat, "/")
+        assert refused.value.status == 200
+
+    def test_conversation(self, chat: int) -> None:
+        with Guest(chat, "Alice") as alice:
+            assert (alice.name, alice.greeting) == ("Alice", [])
+            assert alice.hear() == {"kind": "came", "name": "Alice"}
+            with Guest(chat, "Bob") as bob:
+                assert bob.greeting == [{"kind": "here", "name": "Alice"}]
+                for each in (alice, bob):
+                    assert each.hear() == {"kind": "came", "name": "Bob"}
+                bob.say("hello, <b>Alice</b> \N{SNOWMAN}")
+                for each in (alice, bob):
+                    said = each.hear()
+                    assert abs(said.pop("time") - time.time()) < PATIENCE
+                    assert said == {"kind": "said", "name": "Bob", "text": "hello, <b>Alice</b> \N{SNOWMAN}"}
+                bob.socket.close()
+            assert alice.hear() == {"kind": "left", "name": "Bob"}
+            with Guest(chat, "Carol") as carol:
+                assert [each.get("text") for each in carol.greeting] == [
+                    None,
+                    "hello, <b>Alice</b> \N{SNOWMAN}",
+                ]
+
+    def test_names(self, chat: int) -> None:
+        wanted = ["Alice", "alice", " ALICE\n", "", "\u202eecilA\ud800", "x" * 100, "Alice 2"]
+        got = ["Alice", "alice 2", "ALICE 3", "Guest", "ecilA", "x" * 24, "Alice 2 2"]
+        with ExitStack() as room:
+            assert [room.enter_context(Guest(chat, name)).name for name in wanted] == got
+
+    def test_noMessage(self, chat: int) -> None:
+        with Guest(chat, "Alice") as alice:
+            for message in ("{", "[]", "{}", '"text"', '{"text": 5}', '{"text": null}', b"\xff", "[" * 4000):
+                with Guest(chat, "Mallory") as mallory:
+                    mallory.awaitKind("came")
+                    mallory.socket.send(message)
+                    assert mallory.socket.awaitClose() == (1008, "That was no message of a chat.")
+                assert alice.awaitKind("left") == {"kind": "left", "name": "Mallory"}
+
+    def test_tooLong(self, chat: int) -> None:
+        with Guest(chat, "Alice") as alice:
+            alice.say("y" * 4000)
+            assert alice.awaitKind("said")["text"] == "y" * 500
+            alice.say("y" * 5000)
+            assert alice.socket.awaitClose()[0] == 1009
+
+    def test_nothingToSay(self, chat: int) -> None:
+        with Guest(chat, "Alice") as alice:
+            for text in ("", "  ", "\u202e", "at last"):
+                alice.say(text)
+            assert alice.awaitKind("said")["text"] == "at last"
+
+    def test_tooFast(self, chat: int) -> None:
+        """Whoever says much is heard all the same, at the pace of the room."""
+        with Guest(chat, "Alice") as alice:
+            begin = time.monotonic()
+            for number in range(10):
+                alice.say(f"{number}")
+            assert [alice.awaitKind("said")["text"] for _ in range(10)] == [
+                f"{number}" for number in range(10)
+            ]
+            assert time.monotonic() - begin > 0.85
+
+    def test_memory(self, chat: int) -> None:
+        """Who comes late is told the last fifty messages."""
+        with ExitStack() as room:
+            guests = [room.enter_context(Guest(chat, f"Guest {number}")) for number in range(30)]
+            for guest in guests:
+                guest.say("first")
+                guest.say("last")
+            for _ in range(60):
+                guests[0].awaitKind("said")
+            late = room.enter_context(Guest(chat, "Late"))
+            assert [each["kind"] for each in late.greeting] == ["here"] * 30 + ["said"] * 50
+            assert late.greeting[-1]["text"] == "last"
+
+
+class TestSlowGuests:
+    """In memory, since buffers of a real connection take megabytes."""
+
+    @pytest.fixture
+    def alice(self) -> Peer:
+        clock = SteadyClock()
+        server = load("chat.py").ChatServer(clock)
+        return self.enter(Peer(Conversation(server, clock, FakeTcpTransport())), "Alice")
+
+    def enter(self, peer: Peer, name: str) -> Peer:
+        peer.upgrade(target="/room")
+        peer.handshake()
+        peer.send(text(json.dumps({"name": name})))
+        return peer
+
+    def test_goodbye(self, alice: Peer) -> None:
+        """Whoever does not read is let go, is told why, and disturbs nobody."""
+        bob, carol = self.enter(another(alice), "Bob"), self.enter(another(alice), "Carol")
+        bob.transport.stuck = True
+        said = 0
+        while "Bob" not in heard(carol, "left"):
+            alice.send(text(json.dumps({"text": "\N{SNOWMAN}" * 500})))
+            alice.advance(0.1)
+            said += 1
+            assert len(heard(alice, "said")) == 1
+        assert 100 < said < 200
+        assert sum(map(len, bob.transport.held)) < 400_000
+        bob.transport.release()
+        assert bob.frames()[-1] == (CLOSE, b"\x03\xf5You were too far behind. Come in again!", True, 0)
+
+    def test_backAgain(self, alice: Peer) -> None:
+        """One connection's end is not that of the next, which has taken its name."""
+        bob = self.enter(another(alice), "Bob")
+        bob.transport.stuck = True
+        while "Bob" not in heard(alice, "left"):
+            alice.send(text(json.dumps({"text": "x" * 500})))
+            alice.advance(0.1)
+        again = self.enter(another(alice), "Bob")
+        assert heard(again, "you") == heard(alice, "came") == ["Bob"]
+        bob.send(text(json.dumps({"text": "a word from the other side"})))
+        bob.leave()
+        assert heard(alice, "left") == heard(again, "said") == []
+        again.send(text(json.dumps({"text": "here I am"})))
+        assert heard(alice, "said") == ["Bob"]
+
+    def test_slowIsNotTooSlow(self, alice: Peer) -> None:
+        bob = self.enter(another(alice), "Bob")
+        for _ in range(3):
+            bob.transport.stuck = True
+            for _ in range(60):
+                alice.send(text(json.dumps({"text": "\N{SNOWMAN}" * 500})))
+                alice.advance(0.1)
+            assert bob.transport.producerPaused
+            bob.transport.stuck = False
+            bob.transport.release()
+        assert len(heard(bob, "said")) == 180
+        assert heard(alice, "left") == []
+
+
+def load(name: str) -> Any:
+    """An example as a module."""
+    spec = spec_from_file_location(name.partition(".")[0], EXAMPLES / name)
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def heard(peer: Peer, kind: str) -> list[str]:
+    """Whose messages of this kind have come; the others are passed over."""
+    told = [json.loads(message) for message in peer.messages()]
+    return [message["name"] for message in told if message["kind"] == kind]
+
+
+@pytest.mark.parametrize(("name", "lines"), [("upgrade.py", 80), ("tunnel.py", 80), ("chat.py", 160)])
+def test_short(name: str, lines: int) -> None:
     """One can read it."""
-    assert len((EXAMPLES / name).read_text().splitlines()) < 80
+    assert len((EXAMPLES / name).read_text().splitlines()) < lines
