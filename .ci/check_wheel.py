@@ -21,7 +21,7 @@ from typing import NoReturn
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = "txabstracthttp"
 PLUGIN = "twisted/plugins/txabstracthttp_plugin.py"
-NOT_CODE = {".html", ".css", ".js", ".typed"}
+NOT_CODE = {".html", ".css", ".js", ".svg", ".typed"}
 
 
 def main() -> None:
