@@ -14,6 +14,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NoReturn
@@ -26,6 +27,8 @@ from harness.report import document, excess, overview, table, verdict, versions
 from harness.target import Credentials
 
 ALL = "all"
+#: The packages that the tools are in.
+DEBIAN = {"wrk": "wrk", "h2load": "nghttp2-client"}
 
 
 def main() -> int:
@@ -101,7 +104,10 @@ def requireTools(workloads: list[Workload]) -> None:
         refuse("CPU time and memory are read from /proc: this needs Linux")
     for tool in {each.tool for each in workloads if each.tool}:
         if shutil.which(tool) is None:
-            refuse(f"'{tool}' is not installed (Debian: apt install {tool})")
+            refuse(f"'{tool}' is not installed (Debian: apt install {DEBIAN[tool]})")
+    for module in {each.module for each in workloads if each.module}:
+        if find_spec(module) is None:
+            refuse(f"'{module}' is not installed ({sys.executable} -m pip install {module})")
 
 
 def chosen(peers: list[str] | None, peersOnly: bool) -> list[Server]:

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
-from . import verify
-from .load import Load, download, wrk, wrkPost
+from . import memory, verify
+from .load import Load, download, h2load, webSockets, wrk, wrkPost
+from .memory import Burden
 from .target import Target
 
 FOLDER = Path(__file__).resolve().parent.parent
@@ -34,6 +37,14 @@ class Unit:
 
 REQUEST = Unit("us CPU/req", 1e6, "req/s", 1)
 GIB = Unit("s CPU/GiB", 1, "MiB/s", 1024)
+MESSAGE = Unit("us CPU/msg", 1e6, "msg/s", 1)
+
+
+class Goal(NamedTuple):
+    """For the same work we want to take at most `ratio` times this peer's CPU time."""
+
+    peer: str
+    ratio: float
 
 
 @dataclass(frozen=True)
@@ -44,8 +55,10 @@ class Workload:
     :ivar drive: ``drive(target, path, seconds)`` puts a server under load and says what came of it; None
         where speed is not measured.
     :ivar tool: the program that drives it; it must be on the PATH.
+    :ivar module: the package that looks at the answer, if one is needed for that.
     :ivar idle: measure the memory of idle connections, too.
-    :ivar growth: measure the memory that 1 GiB takes, up and down.
+    :ivar growth: under which burdens to measure how much memory it takes.
+    :ivar goals: what we want our ratio to some of the peers to be.
     """
 
     name: str
@@ -56,20 +69,54 @@ class Workload:
     unit: Unit = REQUEST
     tls: bool = False
     idle: bool = False
-    growth: bool = False
+    growth: tuple[Burden, ...] = ()
+    goals: tuple[Goal, ...] = (Goal("uvicorn", 1.0),)
+    module: str | None = None
 
 
-WORKLOADS = [
+TRANSFERS = (
+    Burden("up", "1 GiB up", memory.upload),
+    Burden("down", "1 GiB down", memory.download),
+)
+FLOODS = (
+    Burden("unread", "echoes unread", memory.unread),
+    Burden("unhurried", "a slow application", memory.unhurried),
+)
+
+HTTP_WORKLOADS = [
     Workload("plain", "/", verify.helloWorld, wrk, idle=True),
     Workload("post-64k", "/echo", verify.echo, wrkPost),
     Workload("download-1m", "/1m", verify.mebibyte, wrk),
     Workload("download-100m", "/100m", verify.hundred, download, tool=None, unit=GIB),
     Workload("chunked", "/chunked", verify.chunked, wrk),
     Workload("tls", "/", verify.helloWorld, wrk, tls=True),
-    Workload("memory", "/up", verify.upload, None, tool=None, growth=True),
+    Workload("memory", "/up", verify.upload, None, tool=None, growth=TRANSFERS),
 ]
+ABOVE_H2 = Goal("h2-floor", 1.3)
+HTTP2_WORKLOADS = [
+    Workload(
+        "h2",
+        "/",
+        verify.http2,
+        h2load,
+        "h2load",
+        tls=True,
+        goals=(ABOVE_H2, Goal("twisted.web", 0.4)),
+        module="httpx",
+    ),
+    Workload("h2c", "/", verify.http2, h2load, "h2load", goals=(ABOVE_H2,), module="httpx"),
+]
+ECHO = (Goal("autobahn", 1.0),)
+WEB_SOCKET_WORKLOADS = [
+    Workload("ws-32", "/ws", verify.webSocket, partial(webSockets, size=32), None, MESSAGE, goals=ECHO),
+    Workload("ws-4k", "/ws", verify.webSocket, partial(webSockets, size=4096), None, MESSAGE, goals=ECHO),
+    Workload("ws-memory", "/ws", verify.webSocket, None, tool=None, growth=FLOODS),
+]
+WORKLOADS = HTTP_WORKLOADS + HTTP2_WORKLOADS + WEB_SOCKET_WORKLOADS
 
-ALL = frozenset(each.name for each in WORKLOADS)
+HTTP = frozenset(each.name for each in HTTP_WORKLOADS)
+HTTP2 = frozenset(each.name for each in HTTP2_WORKLOADS)
+WEB_SOCKET = frozenset(each.name for each in WEB_SOCKET_WORKLOADS)
 
 
 @dataclass(frozen=True)
@@ -85,7 +132,7 @@ class Server:
     about: str
     arguments: tuple[str, ...]
     imports: tuple[str, ...]
-    workloads: frozenset[str] = ALL
+    workloads: frozenset[str] = HTTP
 
     def command(self, python: str, port: int) -> list[str]:
         script, *rest = self.arguments
@@ -93,25 +140,66 @@ class Server:
 
 
 OURS = "txabstracthttp"
-#: Per CPU second we want at least this peer's throughput, under every workload.
-RIVAL = "uvicorn"
-#: The most that we may grow by, in MiB, on 1 GiB up or down.
+#: The most that we may grow by, in MiB, under each burden.
 GROWTH_LIMIT = 32
 
 SERVERS = [
-    Server(OURS, "stock epoll reactor", ("txabstracthttp_server.py",), ("txabstracthttp.server",)),
-    Server(RIVAL, "httptools, uvloop", ("uvicorn_server.py",), ("uvicorn", "httptools", "uvloop")),
-    Server("granian", "RSGI, uvloop", ("granian_server.py", "rsgi"), ("granian", "uvloop")),
-    Server("aiohttp", "aiohttp.web, asyncio", ("aiohttp_server.py",), ("aiohttp.web",)),
-    Server("hypercorn", "h11, uvloop", ("hypercorn_server.py",), ("hypercorn.asyncio", "uvloop")),
+    Server(
+        OURS,
+        "stock epoll reactor",
+        ("txabstracthttp_server.py",),
+        ("txabstracthttp.server",),
+        HTTP | HTTP2 | WEB_SOCKET,
+    ),
+    Server("uvicorn", "httptools, uvloop", ("uvicorn_server.py",), ("uvicorn", "httptools", "uvloop")),
+    Server("granian", "RSGI, uvloop", ("granian_server.py", "rsgi"), ("granian", "uvloop"), HTTP | HTTP2),
+    Server("aiohttp", "aiohttp.web, asyncio", ("aiohttp_server.py",), ("aiohttp.web",), HTTP | WEB_SOCKET),
+    Server(
+        "hypercorn",
+        "h11 or h2, uvloop",
+        ("hypercorn_server.py",),
+        ("hypercorn.asyncio", "uvloop"),
+        HTTP | HTTP2,
+    ),
     Server(
         "twisted.web",
         "stock epoll reactor",
         ("twisted_web_server.py",),
-        ("twisted.web.server",),
-        ALL - {"memory"},  # it has no streamed uploads: they are whole, in a file, before it handles them
+        ("twisted.web.server", "h2", "priority"),
+        # It has no streamed uploads: they are whole, in a file, before it handles them.  It speaks HTTP/2
+        # where that was negotiated only.
+        (HTTP | {"h2"}) - {"memory"},
     ),
     Server(
         "floor", "bare Protocol, no HTTP", ("floor_server.py",), ("twisted.internet",), frozenset({"plain"})
+    ),
+    Server("h2-floor", "bare loop on h2", ("h2_floor_server.py",), ("twisted.internet", "h2"), HTTP2),
+    Server(
+        "autobahn",
+        "stock epoll reactor",
+        ("autobahn_server.py",),
+        ("autobahn.twisted.websocket",),
+        WEB_SOCKET,
+    ),
+    Server(
+        "websockets",
+        "its own server, asyncio",
+        ("websockets_server.py",),
+        ("websockets.asyncio",),
+        WEB_SOCKET,
+    ),
+    Server(
+        "uvicorn-websockets",
+        "websockets, uvloop",
+        ("uvicorn_server.py", "auto"),
+        ("uvicorn", "httptools", "uvloop", "websockets"),
+        WEB_SOCKET,
+    ),
+    Server(
+        "uvicorn-wsproto",
+        "wsproto, uvloop",
+        ("uvicorn_server.py", "wsproto"),
+        ("uvicorn", "httptools", "uvloop", "wsproto"),
+        WEB_SOCKET,
     ),
 ]

@@ -12,7 +12,7 @@ from .errors import Failed
 from .idle import idleKiB
 from .load import Load
 from .machine import Cores, pinnedTo
-from .memory import Growth, download, growthMiB, upload
+from .memory import Burden, growthMiB
 from .process import running
 from .procfs import cpuSeconds, peakKiB
 from .target import Credentials, Target
@@ -33,13 +33,16 @@ class Sample:
 
 @dataclass
 class Results:
-    """:ivar samples: for each server, the sample of each round that did not fail."""
+    """:ivar samples: for each server, the sample of each round that did not fail.
+
+    :ivar growth: for each server, how much it grew under each burden, in MiB.
+    """
 
     workload: Workload
     servers: list[Server]
     samples: dict[str, dict[int, Sample]] = field(default_factory=dict)
     idleKiB: dict[str, float] = field(default_factory=dict)
-    growth: dict[str, Growth] = field(default_factory=dict)
+    growth: dict[str, dict[str, float]] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)
 
 
@@ -106,13 +109,13 @@ class Benchmark:
         return f"{grown:.2f} KiB per connection"
 
     def _growth(self, results: Results, server: Server) -> str:
-        grown = Growth(self._grown(server, upload), self._grown(server, download))
-        results.growth[server.name] = grown
-        return f"{grown.up:.1f} MiB on 1 GiB up, {grown.down:.1f} MiB on 1 GiB down"
+        burdens = self.workload.growth
+        grown = results.growth[server.name] = {each.name: self._grown(server, each) for each in burdens}
+        return ", ".join(f"{grown[each.name]:.1f} MiB on {each.heading}" for each in burdens)
 
-    def _grown(self, server: Server, transfer: Callable[[Target], int]) -> float:
+    def _grown(self, server: Server, burden: Burden) -> float:
         with self._verified(server) as target, pinnedTo(self.cores.client):
-            return growthMiB(target, transfer)
+            return growthMiB(target, burden)
 
     @contextmanager
     def _verified(self, server: Server) -> Iterator[Target]:

@@ -9,10 +9,23 @@ from importlib.metadata import PackageNotFoundError, version
 from statistics import median
 from typing import Any, NamedTuple
 
-from .catalogue import GROWTH_LIMIT, OURS, RIVAL, Server
+from .catalogue import GROWTH_LIMIT, OURS, Goal, Server
 from .measure import Results
+from .memory import Burden
 
-PACKAGES = ("twisted", "httptools", "uvicorn", "uvloop", "granian", "aiohttp", "hypercorn")
+PACKAGES = (
+    "twisted",
+    "httptools",
+    "h2",
+    "uvicorn",
+    "uvloop",
+    "granian",
+    "aiohttp",
+    "hypercorn",
+    "autobahn",
+    "websockets",
+    "wsproto",
+)
 
 Summary = dict[str, Any]
 
@@ -35,13 +48,13 @@ def ratios(results: Results, peer: str) -> list[float]:
 def summary(results: Results, name: str) -> Summary:
     """The medians of one server; None for what was not measured."""
     samples = list(results.samples[name].values())
-    found, grown = ratios(results, name), results.growth.get(name)
+    found = ratios(results, name)
     return {
         "cost": _median([sample.cost for sample in samples]),
         "rate": _median([sample.rate for sample in samples]),
         "peakKiB": _median([sample.peakKiB for sample in samples]),
         "idleKiB": results.idleKiB.get(name),
-        "growthMiB": grown and asdict(grown),
+        "growthMiB": results.growth.get(name),
         "ratio": _median(found),
         "ratioRange": [min(found), max(found)] if found else None,
     }
@@ -59,23 +72,25 @@ def table(results: Results) -> str:
 
 
 def verdict(results: Results) -> str:
-    """Our target under this workload, and whether it is met."""
-    found = ratios(results, RIVAL)
+    """Our targets under this workload, and whether they are met."""
     if results.workload.growth:
         return f"target: {OURS} grows by less than {GROWTH_LIMIT} MiB: {_met(not excess(results))}"
-    if not found:
-        return f"target: ours / {RIVAL} <= 1.00: not measured"
-    return f"target: ours / {RIVAL} <= 1.00: {median(found):.2f}, {_met(median(found) <= 1)}"
+    return "\n".join(_judge(results, goal) for goal in results.workload.goals)
+
+
+def _judge(results: Results, goal: Goal) -> str:
+    found = _median(ratios(results, goal.peer))
+    outcome = "not measured" if found is None else f"{found:.2f}, {_met(found <= goal.ratio)}"
+    return f"target: ours / {goal.peer} <= {goal.ratio:.2f}: {outcome}"
 
 
 def excess(results: Results) -> list[str]:
     """Where we grow more than we may."""
-    grown = results.growth.get(OURS)
-    ways = {} if grown is None else asdict(grown)
+    grown = results.growth.get(OURS, {})
     return [
-        f"{OURS} GREW BY {size:.1f} MiB ON 1 GiB {way.upper()}: {GROWTH_LIMIT} MiB ARE TOO MUCH"
-        for way, size in ways.items()
-        if size >= GROWTH_LIMIT
+        f"{OURS} GREW BY {grown[each.name]:.1f} MiB ({each.heading}): {GROWTH_LIMIT} MiB ARE TOO MUCH"
+        for each in results.workload.growth
+        if grown.get(each.name, 0) >= GROWTH_LIMIT
     ]
 
 
@@ -123,7 +138,7 @@ def _columns(results: Results) -> list[Column]:
     ]
     columns += _speedColumns(workload.unit.cost, workload.unit.rate) if workload.drive else []
     columns += [_figure("KiB/idle conn", "idleKiB", ".2f")] if workload.idle else []
-    columns += [_grown("up"), _grown("down")] if workload.growth else []
+    columns += [_grown(burden) for burden in workload.growth]
     return columns
 
 
@@ -141,9 +156,9 @@ def _figure(heading: str, key: str, form: str) -> Column:
     return Column(heading, ">", lambda _, seen: _number(seen[key], form))
 
 
-def _grown(way: str) -> Column:
-    heading = f"MiB on 1 GiB {way}"
-    return Column(heading, ">", lambda _, seen: _number((seen["growthMiB"] or {}).get(way), ".1f"))
+def _grown(burden: Burden) -> Column:
+    heading = f"MiB on {burden.heading}"
+    return Column(heading, ">", lambda _, seen: _number((seen["growthMiB"] or {}).get(burden.name), ".1f"))
 
 
 def _ofPeer(server: Server, text: str) -> str:

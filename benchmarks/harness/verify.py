@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.client import HTTPException, HTTPResponse
 
+from . import ws_client
 from .errors import Failed
 from .target import Target
 
@@ -20,6 +21,24 @@ def helloWorld(target: Target, path: str) -> None:
     with answer(target, path) as response:
         seen = (mediaType(response.getheader("Content-Type")), response.read())
         require(seen == ("text/plain", b"Hello, world"), f"{seen}")
+
+
+def http2(target: Target, path: str) -> None:
+    """The same by way of HTTP/2, negotiated over TLS or known beforehand; a second time on the connection."""
+    import httpx
+
+    context = target.certificate is not None and target.tlsContext()
+    try:
+        with httpx.Client(http1=False, http2=True, verify=context, trust_env=False, timeout=15) as client:
+            for streamId in (1, 3):
+                response = client.get(target.url(path))
+                kind = mediaType(response.headers.get("content-type"))
+                seen = (response.status_code, kind, response.content[:80])
+                require(seen == (200, "text/plain", b"Hello, world"), f"{seen}")
+                spoken = (response.http_version, response.extensions["stream_id"])
+                require(spoken == ("HTTP/2", streamId), f"{spoken}")
+    except (OSError, httpx.HTTPError) as error:
+        raise Failed(f"no usable answer: {error!r}") from error
 
 
 def echo(target: Target, path: str) -> None:
@@ -54,6 +73,17 @@ def upload(target: Target, path: str) -> None:
     with answer(target, path, bytes(MIB)) as response:
         seen = response.read()
         require(seen == b"%d" % MIB, f"{seen!r}")
+
+
+def webSocket(target: Target, path: str) -> None:
+    """Messages of all the sizes that are measured come back as they went, and it closes when it is asked."""
+    try:
+        with ws_client.openWebSocket(target.port, path) as connection:
+            for size in (32, 4096):
+                ws_client.exchange(connection, size)
+            ws_client.close([connection])
+    except (OSError, ws_client.Wrong) as error:
+        raise Failed(f"no usable WebSocket: {error!r}") from error
 
 
 @contextmanager

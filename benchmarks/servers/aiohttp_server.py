@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from collections.abc import Awaitable, Callable
 
 from aiohttp import web
-from common import CHUNK, CHUNKS, MEBIBYTE, PIECE, PIECES, Options, readOptions
+from common import CHUNK, CHUNKS, MEBIBYTE, PIECE, PIECES, TAKES_SECONDS, Options, readOptions
 
 
 async def hello(request: web.Request) -> web.Response:
@@ -42,9 +43,29 @@ def streamed(
     return handler
 
 
+async def echoMessages(request: web.Request) -> web.WebSocketResponse:
+    webSocket = web.WebSocketResponse()
+    await webSocket.prepare(request)
+    async for message in webSocket:
+        if message.type is web.WSMsgType.TEXT:
+            await webSocket.send_str(message.data)
+        elif message.type is web.WSMsgType.BINARY:
+            await webSocket.send_bytes(message.data)
+    return webSocket
+
+
+async def takeMessages(request: web.Request) -> web.WebSocketResponse:
+    webSocket = web.WebSocketResponse()
+    await webSocket.prepare(request)
+    async for _ in webSocket:
+        await asyncio.sleep(TAKES_SECONDS)
+    return webSocket
+
+
 def application() -> web.Application:
     routes = [web.get("/", hello), web.get("/1m", mebibyte), web.post("/echo", echo), web.post("/up", upload)]
     routes += [web.get(path, streamed(PIECE, count, count * len(PIECE))) for path, count in PIECES.items()]
+    routes += [web.get("/ws", echoMessages), web.get("/ws-slow", takeMessages)]
     made = web.Application()
     made.add_routes([*routes, web.get("/chunked", streamed(CHUNK, CHUNKS, None))])
     return made

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from common import CHUNK, CHUNKS, MEBIBYTE, PIECE, PIECES
+from common import CHUNK, CHUNKS, MEBIBYTE, PIECE, PIECES, TAKES_SECONDS
 
 Message = dict[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -66,12 +67,34 @@ async def upload(receive: Receive, send: Send) -> None:
     await whole(b"text/plain", b"%d" % size)(receive, send)
 
 
+async def opened(receive: Receive, send: Send) -> None:
+    """Accept a WebSocket."""
+    await receive()
+    await send({"type": "websocket.accept"})
+
+
+async def echoMessages(receive: Receive, send: Send) -> None:
+    await opened(receive, send)
+    while (message := await receive())["type"] == "websocket.receive":
+        await send({**message, "type": "websocket.send"})
+
+
+async def takeMessages(receive: Receive, send: Send) -> None:
+    await opened(receive, send)
+    message = await receive()
+    while message["type"] == "websocket.receive":
+        await asyncio.sleep(TAKES_SECONDS)
+        message = await receive()
+
+
 ROUTES: dict[str, Route] = {
     "/": whole(b"text/plain", b"Hello, world"),
     "/1m": whole(b"application/octet-stream", MEBIBYTE),
     "/chunked": streamed(CHUNK, CHUNKS, None),
     "/echo": echo,
     "/up": upload,
+    "/ws": echoMessages,
+    "/ws-slow": takeMessages,
     **{path: streamed(PIECE, count, count * len(PIECE)) for path, count in PIECES.items()},
 }
 

@@ -9,6 +9,8 @@ PIECE = b"x" * 65536
 MEBIBYTE = PIECE * 16
 CHUNK = b"x" * 1024
 CHUNKS = 100
+#: How long an application that cannot keep up has to do with each WebSocket message.
+TAKES_SECONDS = 0.01
 
 #: How many pieces make up the content of each path that is streamed.
 PIECES = {"/100m": 100 * 16, "/1g": 1024 * 16}

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
 
-from common import CHUNK, CHUNKS, MEBIBYTE, PIECE, PIECES, readOptions
+from common import CHUNK, CHUNKS, MEBIBYTE, PIECE, PIECES, TAKES_SECONDS, readOptions
 from pieces import Pieces
 from twisted.internet import reactor
+from twisted.internet.defer import Deferred
+from twisted.internet.task import deferLater
 
 from txabstracthttp import AbstractHttpServer, HttpRequest, HttpSocket
+
+if TYPE_CHECKING:
+    from txabstracthttp import WebSocket
 
 
 def hello(request: HttpRequest, socket: HttpSocket) -> bool:
@@ -50,6 +56,16 @@ async def upload(request: HttpRequest, socket: HttpSocket) -> bool:
     return True
 
 
+def accept(request: HttpRequest, socket: HttpSocket) -> bool:
+    return request.isWebSocketUpgrade
+
+
+async def takeMessages(webSocket: WebSocket) -> None:
+    clock: Any = reactor
+    async for _ in webSocket:
+        await deferLater(clock, TAKES_SECONDS)
+
+
 ROUTES: dict[bytes, Callable[[HttpRequest, HttpSocket], bool | Awaitable[bool]]] = {
     b"/": hello,
     b"/1m": mebibyte,
@@ -58,15 +74,30 @@ ROUTES: dict[bytes, Callable[[HttpRequest, HttpSocket], bool | Awaitable[bool]]]
     b"/up": upload,
     b"/100m": pieces,
     b"/1g": pieces,
+    b"/ws": accept,
+    b"/ws-slow": accept,
 }
 
 
 class Routes(AbstractHttpServer):
+    def __init__(self) -> None:
+        super().__init__()
+        self.newWebSocketConnection.connect(self.serveWebSocket)
+
     def handleRequest(self, request: HttpRequest, socket: HttpSocket) -> bool | Awaitable[bool]:
         return ROUTES[request.target](request, socket)
 
     def streamsBody(self, request: HttpRequest) -> bool:
         return request.target == b"/up"
+
+    def serveWebSocket(self) -> None:
+        webSocket = self.nextPendingWebSocketConnection()
+        assert webSocket is not None
+        if webSocket.request.target == b"/ws-slow":
+            Deferred.fromCoroutine(takeMessages(webSocket))
+        else:
+            webSocket.textMessageReceived.connect(webSocket.sendTextMessage)
+            webSocket.binaryMessageReceived.connect(webSocket.sendBinaryMessage)
 
 
 if __name__ == "__main__":
