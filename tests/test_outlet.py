@@ -28,7 +28,7 @@ from zope.interface import implementer
 from txabstracthttp._outlet import EAGER_PER_TURN, EAGER_SIZE, EagerOutlet, Outlet, TlsOutlet, outletFor
 
 KINDS = (tcp.Server, unix.Server)
-PATTERN = random.Random(0).randbytes(8 * 1024 * 1024)
+PATTERN = random.Random(0).randbytes(16 * 1024 * 1024)
 
 
 @implementer(IHalfCloseableProtocol)
@@ -297,14 +297,14 @@ class TestEagerness:
 
     def test_soMuchInATurn(self) -> None:
         line = Line(tcp.Server, [])
-        for _ in range(40):
-            line.write(EAGER_PER_TURN // 32)
+        for _ in range(EAGER_PER_TURN // 32768 + 8):
+            line.write(32768)
         assert len(line.socket.received) == EAGER_PER_TURN
         while line.outlet.pending:
             line.reactor.turn()
         before = len(line.socket.received)
-        for _ in range(40):
-            line.write(EAGER_PER_TURN // 32)
+        for _ in range(EAGER_PER_TURN // 32768 + 8):
+            line.write(32768)
         assert len(line.socket.received) - before == EAGER_PER_TURN
 
     def test_noTimerForThoseWhoWriteLittle(self) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 __all__ = ["Adopted", "AdoptingFactory"]
 
-from typing import Any, cast
+from typing import Any, Self, cast
 
 from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
 from autobahn.websocket.compress import (
@@ -33,6 +33,8 @@ from .wire.handshake import Handshake, Parameters
 
 #: How many pieces of a message are kept before they are joined: each is an object of its own.
 PIECES = 512
+#: What may follow the final block of a compressed message: an empty one, and what Autobahn adds.
+UNUSED = 64
 
 #: Autobahn's callbacks for those who want a message in parts.
 _STEPS = (
@@ -60,10 +62,18 @@ class Adopted(WebSocketServerProtocol):
     request: HttpRequest
     subprotocol: str | None = None
     autoFragmentSize: int
+    _isMessageCompressed: bool
+    _perMessageCompress: Any
     maxMessagePayloadSize: int
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __new__(cls, *arguments: Any, **more: Any) -> Self:
+        """Not in `__init__`: a class of Autobahn's kind may call that of Autobahn, by its name."""
+        self = super().__new__(cls)
+        self._setUp()
+        return self
+
+    def _setUp(self) -> None:
+        self._isLost = False
         self._heard = self._hasFailed = False
         self._owedPong: bytes | None = None
         self._takesParts = any(getattr(type(self), name) is not getattr(Adopted, name) for name in _STEPS)
@@ -76,6 +86,7 @@ class Adopted(WebSocketServerProtocol):
         :return: what `onConnect` is to be called with.
         """
         self.request = request
+        self.peer = _describe(request.remoteAddress)
         self.http_headers = {name.lower(): request.value(name) for name, _ in request.headers.items()}
         self.http_request_uri = request.target.decode("latin-1")
         self.http_request_path = request.path
@@ -88,7 +99,7 @@ class Adopted(WebSocketServerProtocol):
         self.websocket_protocols = handshake.protocols
         self.websocket_extensions = handshake.extensions
         return ConnectionRequest(
-            _describe(request.remoteAddress),
+            self.peer,
             self.http_headers,
             self.http_request_host,
             self.http_request_path,
@@ -150,8 +161,17 @@ class Adopted(WebSocketServerProtocol):
     # What the channel says:
 
     def dataReceived(self, data: bytes) -> None:
-        """Octets from the peer: frame by frame, the plain ones here, the others by Autobahn."""
+        """Octets from the peer."""
         self._heard = True
+        try:
+            self._receiveFrames(data)
+        except Exception:
+            # A callback for a part of a message, say.  Autobahn is in the middle of something now.
+            self.failed(Failure())
+            self.dropConnection(abort=False)
+
+    def _receiveFrames(self, data: bytes) -> None:
+        """Frame by frame, the plain ones here, the others by Autobahn."""
         place, available = 0, len(data)
         while place < available and self.state != self.STATE_CLOSED:
             end = self._nextStop(data, place)
@@ -185,13 +205,27 @@ class Adopted(WebSocketServerProtocol):
             self.state == self.STATE_OPEN
             and not self.inside_message
             and not self._takesParts
-            and not self._listeners
+            and not self._isListenedTo
         )
 
-    def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]
-        """The channel is gone."""
-        self._deadlines.stop()
-        super().connectionLost(reason)
+    @property
+    def _isListenedTo(self) -> bool:
+        """Whether somebody takes messages by Autobahn's own signal."""
+        return bool(self._listeners and self._listeners.get("message"))
+
+    def lost(self, reason: Failure) -> None:
+        """The channel is gone; by a name that nobody overrides."""
+        if self._isLost:
+            return
+        self._isLost = True
+        try:
+            self._call(self.connectionLost, reason)
+        finally:
+            self._deadlines.stop()
+            self._finish()
+
+    def _finish(self) -> None:
+        """That was the end."""
 
     def outputFree(self) -> None:
         """The peer takes again what it is sent."""
@@ -238,7 +272,7 @@ class Adopted(WebSocketServerProtocol):
 
     def _call(self, callback: Any, *args: Any) -> None:
         """Call what an application may have overridden: its failure is the end of this WebSocket only."""
-        if self._hasFailed and callback != self.onClose:
+        if self._hasFailed and callback not in (self.onClose, self.connectionLost):
             return
         try:
             result = callback(*args)
@@ -272,7 +306,15 @@ class Adopted(WebSocketServerProtocol):
     def onMessageFrameData(self, payload: bytes) -> None:
         """Pieces of a frame; a peer that sends it by the octet must not make us keep an object for each."""
         super().onMessageFrameData(payload)
+        if self._isMessageCompressed:
+            self._checkInflater()
         _join(self.frame_data)
+
+    def _checkInflater(self) -> None:
+        """A block may say that it is the last (RFC 7692 section 7.2.3.4); zlib keeps whatever follows."""
+        inflater = self._perMessageCompress._decompressor
+        if inflater.eof and len(inflater.unused_data) > UNUSED and not self.failedByMe:
+            self._invalid_payload("more behind a final block")
 
     def onMessageFrame(self, payload: Any) -> None:
         """Fragments of a message, likewise."""
@@ -281,7 +323,10 @@ class Adopted(WebSocketServerProtocol):
 
     def onMessageEnd(self) -> None:
         """The message is complete; Autobahn's own signal of it is for those who asked for it."""
-        if self._listeners:
+        if self._isMessageCompressed and self._perMessageCompress._decompressor.eof:
+            # The next message has to begin anew.
+            self._perMessageCompress._decompressor = None
+        if self._isListenedTo:
             super().onMessageEnd()
         else:
             if not self.failedByMe:
@@ -310,6 +355,13 @@ class Adopted(WebSocketServerProtocol):
         finally:
             self.maxMessagePayloadSize = limit
 
+    def registerProducer(self, producer: Any, streaming: bool) -> None:
+        """Let `producer` send, at the pace of the peer; behind a close frame it is told to stop."""
+        if self.isOpen:
+            super().registerProducer(producer, streaming)
+        else:
+            producer.stopProducing()
+
     def sendData(self, data: bytes, sync: bool = False, chopsize: int | None = None) -> None:
         """Write; Autobahn's own does more for its log than for its data."""
         if chopsize or sync or self.send_queue:
@@ -326,6 +378,7 @@ class Adopted(WebSocketServerProtocol):
             for name in ("ping", "pong"):
                 self._deadlines.clear(name)
             self._deadlines.set("close", self.configuration.closeTimeout)
+            self.transport.stopProduction()
             # The peer's own close frame may be behind messages that nobody takes.
             self.transport.resumeProducing()
 

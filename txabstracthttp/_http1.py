@@ -355,8 +355,10 @@ class Http1Session:
         self._flush()
         self.isServing = False
         self._watch.closing()
+        tunnel = Tunnel(self._connection, self._outlet, self._watch, self._blocked, unread)
+        # Whoever hears of it may close the server.
         self._record(socket)
-        return Tunnel(self._connection, self._outlet, self._watch, self._blocked, unread)
+        return tunnel
 
     def refuse(self, request: HttpRequest | None, status: int) -> None:
         """Answer in the server's own name, and close so that the peer can read it (RFC 9112 section 9.6)."""

@@ -23,7 +23,7 @@ from .httpsocket import HttpSocket
 from .records import ExchangeRecord
 from .request import HttpRequest
 from .semantics import errorResponse
-from .wire.http2 import Http2Wire
+from .wire.http2 import CANCEL, Http2Wire
 
 
 class Http2Session:
@@ -43,6 +43,8 @@ class Http2Session:
         #: No request has come yet; there is none now, and for how long is being counted.
         self._isNew, self._isIdle = True, False
         self._exchanges: dict[int, Http2Exchange] = {}
+        #: Streams with an error page for which there may be no room.
+        self._unheard: list[int] = []
         self.site = site
         self.blocked = False
         self.wire = Http2Wire(site.configuration, site.http2Configuration, site.clock.seconds, HttpRequest)
@@ -88,7 +90,9 @@ class Http2Session:
         if not self._serving:
             return
         if self.wire.finished:
-            self.finish()
+            # Not before the last answer could be written.
+            if not self.blocked:
+                self.finish()
         elif self.wire.isReceivingHead or (self._isNew and not self._exchanges):
             self._isIdle = False
             self._watch.input(True)
@@ -104,6 +108,7 @@ class Http2Session:
 
     def _beginRequest(self, request: HttpRequest) -> None:
         self._isNew = self._isIdle = False
+        self._watch.noInput()
         request.connection = self._connection.info
         exchange = self._exchanges[request.streamId] = Http2Exchange(self, request)
         admission = self.site.admission
@@ -137,6 +142,7 @@ class Http2Session:
         fields, content = errorResponse(status, self.site.serverField)
         self.wire.sendResponse(streamId, status, fields, len(content), content)
         self.wire.leave(streamId)
+        self._unheard.append(streamId)
         self.recordRefusal(None, status, len(content))
 
     # What goes out:
@@ -161,12 +167,22 @@ class Http2Session:
             exchange = self._exchanges.get(wire.relieved.pop())
             if exchange is not None:
                 exchange.outputFree()
+        while self._unheard and not self.blocked:
+            # Who has no room for an error page gets none.
+            streamId = self._unheard.pop()
+            if wire.waiting(streamId):
+                wire.reset(streamId, CANCEL)
         while wire.ended:
-            exchange = self._exchanges.pop(wire.ended.pop(), None)
-            if exchange is not None:
-                exchange.over()
-        if not self._exchanges:
+            streamId = wire.ended.pop()
+            exchange = self._exchanges.get(streamId)
+            if exchange is not None and exchange.over():
+                self.forget(streamId)
+        if wire.finished or not self._exchanges:
             self._settle()
+
+    def forget(self, streamId: int) -> None:
+        """An exchange is over, and its stream too."""
+        self._exchanges.pop(streamId, None)
 
     def flushSoon(self) -> None:
         """There is something to write, and more may follow in this turn."""

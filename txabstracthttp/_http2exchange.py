@@ -128,11 +128,13 @@ class Http2Exchange:
             self._deadlines.set("handler", site.configuration.handlerTimeout)
         site.dispatch(self.request, self.socket)
 
-    def over(self) -> None:
-        """The stream has ended on both sides; whoever answers may not have said so yet."""
+    def over(self) -> bool:
+        """The stream has ended on both sides; False if whoever answers has not said so yet."""
         self._isOver = True
-        if self.socket is None or self.socket.isAnswered:
-            self.lost(Failure(ConnectionDone("the stream has ended")))
+        if self.socket is not None and not self.socket.isAnswered:
+            return False
+        self.lost(Failure(ConnectionDone("the stream has ended")))
+        return True
 
     def lost(self, reason: Failure) -> None:
         """The peer has reset the stream, or the connection is gone."""
@@ -174,6 +176,9 @@ class Http2Exchange:
     def refuse(self, request: HttpRequest | None, status: int) -> None:
         """Answer in the server's own name; the connection goes on."""
         socket = self.socket
+        if socket is not None:
+            # Its handler may go on for long.
+            self.wire.blame()
         if socket is not None and not socket.isUntouched:
             return self._reset(CANCEL, f"refused with {status}")
         self.socket = None
@@ -185,6 +190,7 @@ class Http2Exchange:
         self._session.recordRefusal(self.request, status, len(content))
         self._letGo(f"refused with {status}")
         self._session.flush()
+        self.watchOutput()
 
     def _letGo(self, reason: str) -> None:
         """The response is complete: what is still to come of the request is wanted no more."""
@@ -261,8 +267,8 @@ class Http2Exchange:
         self._letGo("the request was answered before its content had come")
         self._session.flush()
         self.watchOutput()
-        if self._isOver:
-            self.over()
+        if self._isOver and self.over():
+            self._session.forget(self.streamId)
 
     def producerFailed(self, socket: HttpSocket, failure: Failure) -> None:
         """The application's producer raised an exception."""
@@ -283,6 +289,8 @@ class Http2Exchange:
                 self._recordCut(socket)
             # Who asked for it knows already.
             self.socket = None
+            if self._isOver:
+                self._session.forget(self.streamId)
             self._session.flush()
 
     def _reset(self, code: int, reason: str, kind: type[Exception] = ConnectionLost) -> None:

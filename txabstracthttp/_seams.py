@@ -137,7 +137,7 @@ class ChannelUser(Protocol):
     def dataReceived(self, data: bytes) -> None:
         """Octets from the peer."""
 
-    def connectionLost(self, reason: Failure) -> None:
+    def lost(self, reason: Failure) -> None:
         """The end."""
 
     def outputFree(self) -> None:
@@ -189,6 +189,9 @@ class Streams(Protocol):
 
     def callSoon(self, function: Callable[[], object]) -> None:
         """Call `function` in the next turn of the reactor."""
+
+    def forget(self, streamId: int) -> None:
+        """An exchange is over, and its stream too."""
 
     def record(self, socket: HttpSocket) -> None:
         """An exchange is over."""

@@ -14,7 +14,7 @@ from zope.interface import implementer
 
 from ._seams import ChannelUser, StreamOwner, Streams
 from ._stream import ResponseStream
-from ._tunnel import HOLD_BACK, OUTPUT_LIMIT
+from ._tunnel import HOLD_BACK, MOST_WAITING, OUTPUT_LIMIT
 from .configuration import HttpServerConfiguration
 from .wire.http2 import CANCEL
 
@@ -35,6 +35,7 @@ class StreamTransport:
         self._endedEarly = ended
         self._production = ResponseStream(None, True, session.callSoon, self._producerFailed)
         self._paused = False
+        self._waiting = 0
         #: Octets that were received while paused: the peer gets room for as many when that is over.
         self._owed = 0
         self._draining = False
@@ -85,7 +86,7 @@ class StreamTransport:
         self.disconnecting = True
         self._production.stop()
         if user is not None:
-            user.connectionLost(reason)
+            user.lost(reason)
 
     def outputBlocked(self) -> None:
         """The peer does not take what it is sent."""
@@ -97,6 +98,7 @@ class StreamTransport:
         """The peer takes it again."""
         if self.isBlocked and not self._exchange.isBlocked:
             self.isBlocked = False
+            self._waiting = 0
             self._production.resume()
             if self._user is not None:
                 self._user.outputFree()
@@ -128,7 +130,8 @@ class StreamTransport:
         wire = self._session.wire
         if self.disconnecting or not data:
             return None
-        if self.isBlocked and wire.waiting(self._streamId) > OUTPUT_LIMIT:
+        self._waiting += self.isBlocked
+        if self._waiting > MOST_WAITING or (self.isBlocked and wire.waiting(self._streamId) > OUTPUT_LIMIT):
             return self.abortConnection()
         wire.sendBody(self._streamId, data)
         self._session.flush()
@@ -162,7 +165,10 @@ class StreamTransport:
 
     def registerProducer(self, producer: Any, streaming: bool) -> None:
         """Let `producer` write, at the pace of the peer."""
-        self._production.register(producer, streaming, self.isBlocked)
+        if self.disconnecting:
+            producer.stopProducing()
+        else:
+            self._production.register(producer, streaming, self.isBlocked)
 
     def unregisterProducer(self) -> None:
         """It has no more."""

@@ -22,6 +22,8 @@ from .request import ConnectionInfo
 WRITE_BATCH = 64 * 1024
 #: A peer that does not read is dropped when so much waits for it: whoever writes has not looked at it either.
 OUTPUT_LIMIT = 16 * 1024 * 1024
+#: Or when so many pieces do, however small they are: each is an object of its own.
+MOST_WAITING = 65536
 #: And nothing more is read from it when so much waits: answers without end would wait for it, too.  Whoever
 #: writes at the peer's pace stays below this, and hears the peer all the time.
 HOLD_BACK = 256 * 1024
@@ -48,7 +50,7 @@ class Tunnel:
         self._user: ChannelUser | None = None
         self._production = ResponseStream(None, True, connection.callSoon, self._producerFailed)
         self._output: list[bytes] = []
-        self._size = 0
+        self._size = self._waiting = 0
         self._collecting = False
         self._paused = self._reading = False
         self._draining = False
@@ -92,8 +94,9 @@ class Tunnel:
         """The end."""
         self.disconnecting = True
         self._production.stop()
-        if self._user is not None:
-            self._user.connectionLost(reason)
+        user, self._user = self._user, None
+        if user is not None:
+            user.lost(reason)
 
     def readConnectionLost(self) -> None:
         """The peer sends no more; half a WebSocket is none."""
@@ -109,6 +112,7 @@ class Tunnel:
     def outputFree(self) -> None:
         """The peer takes it again."""
         self.isBlocked = False
+        self._waiting = 0
         self._production.resume()
         if self._user is not None:
             self._user.outputFree()
@@ -158,7 +162,8 @@ class Tunnel:
     def _send(self, data: bytes) -> None:
         if self.disconnecting:
             return
-        if self.isBlocked and self._outlet.pending > OUTPUT_LIMIT:
+        self._waiting += self.isBlocked
+        if self._waiting > MOST_WAITING or (self.isBlocked and self._outlet.pending > OUTPUT_LIMIT):
             self.abortConnection()
         elif not self._outlet.write(data):
             self._watch.output()
@@ -185,7 +190,10 @@ class Tunnel:
 
     def registerProducer(self, producer: Any, streaming: bool) -> None:
         """Let `producer` write, at the pace of the peer."""
-        self._production.register(producer, streaming, self.isBlocked)
+        if self.disconnecting:
+            producer.stopProducing()
+        else:
+            self._production.register(producer, streaming, self.isBlocked)
 
     def unregisterProducer(self) -> None:
         """It has no more."""

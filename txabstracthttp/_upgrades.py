@@ -172,11 +172,12 @@ class Upgrades:
         return len(pending) < most
 
     def _offer(self, webSocket: WebSocket) -> None:
-        webSocket.disconnected.connect(lambda *_: self._left(webSocket))
+        webSocket.left = lambda: self._left(webSocket)
         self._queue.put(webSocket)
         self.connected.emit()
 
     def _left(self, webSocket: WebSocket) -> None:
+        webSocket.left = None
         if webSocket in self._queue.pending and not webSocket.hasUnread:
             self._queue.pending.remove(webSocket)
 
@@ -190,8 +191,9 @@ def _deny(socket: HttpSocket, upgrade: WebSocketUpgrade) -> None:
 
 def _merge(upgrade: WebSocketUpgrade, asked: Any) -> tuple[str | None, Fields]:
     """What was accepted, and what Autobahn's `onConnect` has to add: a subprotocol, or that and fields."""
-    subprotocol, headers = asked if isinstance(asked, tuple) else (asked, {})
-    added = WebSocketUpgrade.accept(subprotocol, {name: _listed(value) for name, value in headers.items()})
+    subprotocol, headers = (*asked, None)[:2] if isinstance(asked, tuple) else (asked, None)
+    more = {name: _listed(value) for name, value in (headers or {}).items()}
+    added = WebSocketUpgrade.accept(subprotocol, more)
     return upgrade.subprotocol or added.subprotocol, upgrade.fields + added.fields
 
 

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 __all__ = ["WebSocket", "WebSocketFactory"]
 
-from collections.abc import AsyncIterator, Hashable
+from collections.abc import AsyncIterator, Callable, Hashable
 from functools import lru_cache
 from typing import Any, cast
 
 from autobahn.twisted.websocket import WebSocketServerProtocol
 from twisted.internet.defer import Deferred, succeed
-from twisted.python.failure import Failure
 
 from ._autobahn import Adopted, AdoptingFactory
 from ._inbox import Inbox, Message, MessageSignal
@@ -38,8 +37,8 @@ class WebSocket(Adopted):
         1005 if the peer gave none (Qt: disconnected).
     """
 
-    def __init__(self) -> None:
-        super().__init__()
+    def _setUp(self) -> None:
+        super()._setUp()
         self._inbox = Inbox(self._push, self._regulate)
         self._text = MessageSignal(self._attachSoon)
         self._binary = MessageSignal(self._attachSoon)
@@ -47,6 +46,9 @@ class WebSocket(Adopted):
         self._ends: list[Deferred[None]] = []
         self._roomWanted: list[Deferred[None]] = []
         self._ended = False
+        self._lateEnd: tuple[int, str] | None = None
+        #: The server wants to know of the end, too.
+        self.left: Callable[[], object] | None = None
 
     @property
     def textMessageReceived(self) -> Signal:
@@ -87,7 +89,9 @@ class WebSocket(Adopted):
         :return: it fires with a `str` or with `bytes`, and fails with `WebSocketClosed` when no more come.
             Cancelling it loses nothing.
         """
-        return self._inbox.take()
+        taken = self._inbox.take()
+        self._tellLateEnd()
+        return taken
 
     async def __aiter__(self) -> AsyncIterator[Message]:
         """The messages, one after the other, until the WebSocket is closed."""
@@ -115,11 +119,6 @@ class WebSocket(Adopted):
         end: Deferred[None] = Deferred()
         self._ends.append(end)
         return end
-
-    def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]
-        """The channel is gone."""
-        super().connectionLost(reason)
-        self._finish()
 
     def outputFree(self) -> None:
         """The peer takes again what it is sent."""
@@ -151,7 +150,7 @@ class WebSocket(Adopted):
     def _put(self, message: Message) -> None:
         # What comes while it closes must not fill up what nobody empties; and Autobahn's own listeners are
         # readers, too.
-        if not self._listeners and (self.isOpen or not self._inbox.isFull):
+        if not self._isListenedTo and (self.isOpen or not self._inbox.isFull):
             self._inbox.put(message)
 
     def _deliver(self, message: Message) -> None:
@@ -187,7 +186,11 @@ class WebSocket(Adopted):
     def _attachSoon(self) -> None:
         self._inbox.attachPush()
         # In the next turn: whoever connects to the one signal may be about to connect to the other, too.
-        self.factory.reactor.callLater(0, self._inbox.pushAll)
+        self.factory.reactor.callLater(0, self._pushAll)
+
+    def _pushAll(self) -> None:
+        self._inbox.pushAll()
+        self._tellLateEnd()
 
     def _push(self, message: Message) -> None:
         (self._text if isinstance(message, str) else self._binary).emit(message)
@@ -218,11 +221,23 @@ class WebSocket(Adopted):
         code, reason = self._outcome()
         self._inbox.close(WebSocketClosed(code, reason))
         self.outputFree()
-        self.disconnected.emit(code, reason)
+        if self.left is not None:
+            self.left()
+        if self.disconnected.isConnected or self._inbox.isAttached or not self._inbox:
+            self.disconnected.emit(code, reason)
+        else:
+            # Whoever comes for the last messages hears of the end behind them.
+            self._lateEnd = code, reason
         ends, self._ends = self._ends, []
         for end in ends:
             if not end.called:
                 end.callback(None)
+
+    def _tellLateEnd(self) -> None:
+        end = self._lateEnd
+        if end is not None and not self._inbox:
+            self._lateEnd = None
+            self.disconnected.emit(*end)
 
     def _outcome(self) -> tuple[int, str]:
         if self.failedByMe:

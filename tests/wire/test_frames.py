@@ -223,7 +223,7 @@ def ours(pieces: Iterable[bytes], kind: type[Any] = Ours, **configuration: Any) 
     for piece in pieces:
         webSocket.dataReceived(piece)
     closed = channel.closed
-    webSocket.connectionLost(Failure(ConnectionDone()))
+    webSocket.lost(Failure(ConnectionDone()))
     (code,) = codes
     return Outcome(messages, b"".join(channel.writes), closed, code)
 

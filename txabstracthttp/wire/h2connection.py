@@ -18,7 +18,7 @@ from h2.events import Event, StreamReset
 from h2.exceptions import DenialOfServiceError, InvalidBodyLengthError, ProtocolError, StreamClosedError
 from h2.stream import StreamClosedBy, StreamInputs, StreamState
 from hpack.exceptions import HPACKError, OversizedHeaderListError
-from hyperframe.frame import RstStreamFrame, SettingsFrame
+from hyperframe.frame import DataFrame, RstStreamFrame, SettingsFrame
 
 #: What a peer may make us remember of the fields that we send (RFC 7541 section 4.2): the encoder looks
 #: through all of it for each of them.
@@ -50,7 +50,7 @@ class Refused(StreamReset):
 class Ignored(Event):
     """A frame came that changes nothing, such as one for a stream that is closed.
 
-    :ivar size: octets of its payload.
+    :ivar size: octets of content.
     """
 
     size: int
@@ -103,7 +103,9 @@ class Connection(H2Connection):
             if not isinstance(frame, SettingsFrame) or "ACK" in frame.flags:
                 raise ProtocolError("the first frame is no SETTINGS")
             self._isGreeted = True
-        return super()._receive_frame(frame) or [Ignored(size=frame.body_len)]
+        return super()._receive_frame(frame) or [
+            Ignored(size=frame.body_len if isinstance(frame, DataFrame) else 0)
+        ]
 
     def _acknowledge_settings(self) -> list[Any]:
         frames = super()._acknowledge_settings()

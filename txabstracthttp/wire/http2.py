@@ -36,6 +36,8 @@ INITIAL_WINDOW = 65535
 RESETS, RESETS_PER_SECOND = 100, 33.0
 #: Frames that carry nothing: likewise.  Requests, content and what we send for it earn more of them.
 IDLE_FRAMES, IDLE_FRAMES_PER_SECOND = 1000, 100.0
+#: Content for a stream that has ended meanwhile: a whole window may be on its way, in small frames.
+LATE_FRAMES, LATE_FRAMES_PER_SECOND = 8192, 500.0
 #: A frame of content that is no smaller earns one.
 SUBSTANTIAL = 256
 #: The highest stream that there can be: said first when the connection is to end (section 6.8).
@@ -129,6 +131,7 @@ class Http2Wire:
         self._ready: deque[int] = deque()
         self._resets = Budget(RESETS, RESETS_PER_SECOND, seconds)
         self._idleFrames = Budget(IDLE_FRAMES, IDLE_FRAMES_PER_SECOND, seconds)
+        self._lateFrames = Budget(LATE_FRAMES, LATE_FRAMES_PER_SECOND, seconds)
         self._connectionCredit = 0
         self._pinged = False
         self.finished = False
@@ -143,7 +146,10 @@ class Http2Wire:
         :return: octets of a header section that are read.
         """
         http2, connection = self._http2, self._h2
+        limits = self.configuration
         largest = 2**31 - 1
+        if limits.maximumTotalHeaderSize is not None and limits.maximumHeaderFieldCount is not None:
+            largest = 2 * (limits.maximumTotalHeaderSize + 32 * limits.maximumHeaderFieldCount)
         small = http2.streamReceiveWindowSize < INITIAL_WINDOW
         values = {
             SettingCodes.MAX_CONCURRENT_STREAMS: http2.maxConcurrentStreams,
@@ -205,6 +211,11 @@ class Http2Wire:
         self._streams.clear()
         self._ready.clear()
         return PeerError(0, HttpError(400, reason))
+
+    def blame(self) -> None:
+        """The peer has made us end an exchange that somebody works on; that counts as a reset."""
+        if not self._resets.spend():
+            self._goAwayCalmly("too many exchanges that were cut short", [])
 
     def _calm(self, budget: Budget, events: list[Event]) -> None:
         if not budget.spend():
@@ -313,8 +324,7 @@ class Http2Wire:
 
     def _ignored(self, event: Ignored, events: list[Event]) -> None:
         # Content for a stream that we have closed meanwhile is no waste of the peer's making.
-        if event.size < SUBSTANTIAL:
-            self._calm(self._idleFrames, events)
+        self._calm(self._idleFrames if not event.size else self._lateFrames, events)
 
     def _pingAcknowledged(self, event: Any, events: list[Event]) -> None:
         if self._pinged:
@@ -482,7 +492,8 @@ class Http2Wire:
         isLast = stream.ending and not stream.waiting and not stream.trailers
         self._h2.send_data(streamId, piece, end_stream=isLast)
         if len(piece) >= SUBSTANTIAL or not stream.waiting:
-            self._idleFrames.earn(2)
+            # Some say for every few octets that there is room for more.
+            self._idleFrames.earn(2 + len(piece) // 1024)
         if stream.waiting:
             self._queue(streamId, stream)
         elif isLast:
