@@ -43,6 +43,8 @@ class Http2Session:
         #: No request has come yet; there is none now, and for how long is being counted.
         self._isNew, self._isIdle = True, False
         self._exchanges: dict[int, Http2Exchange] = {}
+        #: Those who have written something while events are worked off: mostly all of it leaves behind them.
+        self._written: list[Http2Exchange] = []
         #: Streams with an error page for which there may be no room.
         self._unheard: list[int] = []
         self.site = site
@@ -75,7 +77,16 @@ class Http2Session:
         finally:
             self._batching = False
         self.flush()
+        written, self._written = self._written, []
+        for exchange in written:
+            exchange.watchOutput()
         self._settle()
+
+    def watchesLater(self, exchange: Http2Exchange) -> bool:
+        """Whether what is left of what `exchange` has written will be looked at behind the events."""
+        if self._batching:
+            self._written.append(exchange)
+        return self._batching
 
     def readConnectionLost(self) -> None:
         """The peer sends no more, but may still read."""
@@ -172,6 +183,7 @@ class Http2Session:
             streamId = self._unheard.pop()
             if wire.waiting(streamId):
                 wire.reset(streamId, CANCEL)
+                self.callSoon(self._flushNow)
         while wire.ended:
             streamId = wire.ended.pop()
             exchange = self._exchanges.get(streamId)

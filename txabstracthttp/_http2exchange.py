@@ -254,6 +254,8 @@ class Http2Exchange:
 
     def watchOutput(self) -> None:
         """A stream must move for which the peer has no room, just as a connection must."""
+        if self._session.watchesLater(self):
+            return
         if self.wire.waiting(self.streamId) and "write" not in self._deadlines:
             self._sent = self.wire.sent(self.streamId)
             self._deadlines.set("write", self._session.site.configuration.writeTimeout)

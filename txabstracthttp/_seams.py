@@ -193,6 +193,9 @@ class Streams(Protocol):
     def forget(self, streamId: int) -> None:
         """An exchange is over, and its stream too."""
 
+    def watchesLater(self, exchange: Any) -> bool:
+        """Whether what is left of what `exchange` has written will be looked at later."""
+
     def record(self, socket: HttpSocket) -> None:
         """An exchange is over."""
 

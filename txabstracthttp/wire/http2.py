@@ -308,7 +308,9 @@ class Http2Wire:
             self._streamReset(event, events)
 
     def _windowUpdated(self, event: Any, events: list[Event]) -> None:
-        self._calm(self._idleFrames, events)
+        if event.delta < SUBSTANTIAL:
+            # Larger ones come to an end: a window has a bound.
+            self._calm(self._idleFrames, events)
         stream = self._streams.get(event.stream_id)
         if stream is not None:
             self._queue(event.stream_id, stream)
@@ -492,8 +494,7 @@ class Http2Wire:
         isLast = stream.ending and not stream.waiting and not stream.trailers
         self._h2.send_data(streamId, piece, end_stream=isLast)
         if len(piece) >= SUBSTANTIAL or not stream.waiting:
-            # Some say for every few octets that there is room for more.
-            self._idleFrames.earn(2 + len(piece) // 1024)
+            self._idleFrames.earn(2)
         if stream.waiting:
             self._queue(streamId, stream)
         elif isLast:
