@@ -13,7 +13,7 @@ from twisted.internet.error import ConnectionLost
 from twisted.python.failure import Failure
 from websockethelpers import BINARY, closing, connect, frame, offer, opened, text
 
-from txabstracthttp import WebSocket, WebSocketClosed, _tunnel
+from txabstracthttp import WebSocket, WebSocketClosed, _channel
 
 
 @pytest.fixture(autouse=True)
@@ -133,7 +133,7 @@ def test_closedByWhoKeepsTheLog() -> None:
 
 def test_manySmallMessages(monkeypatch: pytest.MonkeyPatch) -> None:
     """Octets are not all that messages cost: a peer that does not read gets no million of them."""
-    monkeypatch.setattr(_tunnel, "MOST_WAITING", 100)
+    monkeypatch.setattr(_channel, "MOST_WAITING", 100)
     peer, webSocket = opened()
     peer.transport.stuck = True
     webSocket.sendBinaryMessage(bytes(100_000))

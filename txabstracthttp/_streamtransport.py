@@ -4,44 +4,27 @@ from __future__ import annotations
 
 __all__ = ["StreamTransport"]
 
-from collections.abc import Iterable
-from typing import Any
 
 from twisted.internet.error import ConnectionDone
-from twisted.internet.interfaces import IAddress, ITransport
 from twisted.python.failure import Failure
-from zope.interface import implementer
 
+from ._channel import HOLD_BACK, BaseChannel
 from ._seams import ChannelUser, StreamOwner, Streams
-from ._stream import ResponseStream
-from ._tunnel import HOLD_BACK, MOST_WAITING, OUTPUT_LIMIT
-from .configuration import HttpServerConfiguration
 from .wire.http2 import CANCEL
 
 
-@implementer(ITransport)
-class StreamTransport:
+class StreamTransport(BaseChannel):
     """What a `ChannelUser` sees of the stream.  Fills `txabstracthttp._seams.Channel`."""
 
-    #: What Twisted's own protocols look for in a transport.
-    disconnecting = False
-
     def __init__(self, exchange: StreamOwner, session: Streams, early: list[bytes], ended: bool) -> None:
+        super().__init__(exchange.request.connection, session.callSoon, exchange.isBlocked)
         self._exchange = exchange
         self._session = session
         self._streamId = exchange.streamId
-        self._user: ChannelUser | None = None
         self._early = early
         self._endedEarly = ended
-        self._production = ResponseStream(None, True, session.callSoon, self._producerFailed)
-        self._paused = False
-        self._waiting = 0
         #: Octets that were received while paused: the peer gets room for as many when that is over.
         self._owed = 0
-        self._draining = False
-        #: What was said to a user who was not there yet.
-        self._configuration: HttpServerConfiguration | None = None
-        self.isBlocked = exchange.isBlocked
 
     def begin(self, user: ChannelUser) -> None:
         """Everything is for `user` from now on."""
@@ -75,18 +58,7 @@ class StreamTransport:
             self._endedEarly = True
         elif not self.disconnecting:
             self.loseConnection()
-        self._lose(Failure(ConnectionDone("the stream has ended")))
-
-    def connectionLost(self, reason: Failure) -> None:
-        """The stream was reset, or its connection is gone."""
-        self._lose(reason)
-
-    def _lose(self, reason: Failure) -> None:
-        user, self._user = self._user, None
-        self.disconnecting = True
-        self._production.stop()
-        if user is not None:
-            user.lost(reason)
+        self.connectionLost(Failure(ConnectionDone("the stream has ended")))
 
     def outputBlocked(self) -> None:
         """The peer does not take what it is sent."""
@@ -104,20 +76,6 @@ class StreamTransport:
                 self._user.outputFree()
             self._credit()
 
-    def configure(self, configuration: HttpServerConfiguration) -> None:
-        """Other limits apply from now on."""
-        if self._user is None:
-            self._configuration = configuration
-        else:
-            self._user.configure(configuration)
-
-    def drain(self) -> None:
-        """The server closes."""
-        if self._user is None:
-            self._draining = True
-        else:
-            self._user.goAway()
-
     # What the user says:
 
     @property
@@ -130,18 +88,13 @@ class StreamTransport:
         wire = self._session.wire
         if self.disconnecting or not data:
             return None
-        self._waiting += self.isBlocked
-        if self._waiting > MOST_WAITING or (self.isBlocked and wire.waiting(self._streamId) > OUTPUT_LIMIT):
+        if self.isBlocked and self._isTooMuch(wire.waiting(self._streamId)):
             return self.abortConnection()
         wire.sendBody(self._streamId, data)
         self._session.flush()
         self._exchange.watchOutput()
         if wire.isFull(self._streamId) or self._session.blocked:
             self.outputBlocked()
-
-    def writeSequence(self, data: Iterable[bytes]) -> None:
-        """Send several pieces."""
-        self.write(b"".join(data))
 
     def pauseProducing(self) -> None:
         """Give the peer no more room for now."""
@@ -152,35 +105,12 @@ class StreamTransport:
         self._paused = False
         self._credit()
 
-    def stopProducing(self) -> None:
-        """Nobody wants any more."""
-        self.loseConnection()
-
     def _credit(self) -> None:
         isStuck = self._session.wire.waiting(self._streamId) > HOLD_BACK
         if self._owed and not (self._paused or isStuck):
             owed, self._owed = self._owed, 0
             self._session.wire.credit(self._streamId, owed)
             self._session.flush()
-
-    def registerProducer(self, producer: Any, streaming: bool) -> None:
-        """Let `producer` write, at the pace of the peer."""
-        if self.disconnecting:
-            producer.stopProducing()
-        else:
-            self._production.register(producer, streaming, self.isBlocked)
-
-    def unregisterProducer(self) -> None:
-        """It has no more."""
-        self._production.unregister()
-
-    def stopProduction(self) -> None:
-        """Nobody may write any more; a producer is told so."""
-        self._production.stop()
-
-    def _producerFailed(self, failure: Failure) -> None:
-        if self._user is not None:
-            self._user.failed(failure)
 
     def loseConnection(self) -> None:
         """End the stream, behind what was written; the peer's half of it may end later."""
@@ -189,19 +119,11 @@ class StreamTransport:
             self._session.wire.sendEnd(self._streamId, [])
             self._session.wire.leave(self._streamId)
             self._session.flush()
-            self._session.callSoon(lambda: self._lose(Failure(ConnectionDone("closed"))))
+            self._session.callSoon(lambda: self.connectionLost(Failure(ConnectionDone("closed"))))
 
     def abortConnection(self) -> None:
         """Reset the stream."""
         self.disconnecting = True
         self._session.wire.reset(self._streamId, CANCEL)
         self._session.flush()
-        self._session.callSoon(lambda: self._lose(Failure(ConnectionDone("aborted"))))
-
-    def getPeer(self) -> IAddress:
-        """Who is there."""
-        return self._exchange.request.remoteAddress
-
-    def getHost(self) -> IAddress:
-        """Our end."""
-        return self._exchange.request.localAddress
+        self._session.callSoon(lambda: self.connectionLost(Failure(ConnectionDone("aborted"))))

@@ -4,59 +4,33 @@ from __future__ import annotations
 
 __all__ = ["Tunnel"]
 
-from collections.abc import Iterable
-from typing import Any
 
-from twisted.internet.interfaces import IAddress, ITransport
-from twisted.python.failure import Failure
-from zope.interface import implementer
-
+from ._channel import HOLD_BACK, BaseChannel
 from ._outlet import Outlet
 from ._seams import ChannelUser, Connection
-from ._stream import ResponseStream
 from ._watch import Watch
-from .configuration import HttpServerConfiguration
-from .request import ConnectionInfo
 
 #: What is written while octets are worked off is collected up to about this size.
 WRITE_BATCH = 64 * 1024
-#: A peer that does not read is dropped when so much waits for it: whoever writes has not looked at it either.
-OUTPUT_LIMIT = 16 * 1024 * 1024
-#: Or when so many pieces do, however small they are: each is an object of its own.
-MOST_WAITING = 65536
-#: And nothing more is read from it when so much waits: answers without end would wait for it, too.  Whoever
-#: writes at the peer's pace stays below this, and hears the peer all the time.
-HOLD_BACK = 256 * 1024
 
 
-@implementer(ITransport)
-class Tunnel:
+class Tunnel(BaseChannel):
     """What a `ChannelUser` sees of the connection.  Fills `txabstracthttp._seams.Channel`.
 
     It is the connection's session, too.
     """
 
-    #: What Twisted's own protocols look for in a transport.
-    disconnecting = False
-
     def __init__(
         self, connection: Connection, outlet: Outlet, watch: Watch, blocked: bool, unread: bytes
     ) -> None:
+        super().__init__(connection.info, connection.callSoon, blocked)
         self._connection = connection
-        self._info: ConnectionInfo = connection.info
         self._outlet = outlet
         self._watch = watch
         self._unread = unread
-        self._user: ChannelUser | None = None
-        self._production = ResponseStream(None, True, connection.callSoon, self._producerFailed)
         self._output: list[bytes] = []
-        self._size = self._waiting = 0
+        self._size = 0
         self._collecting = False
-        self._paused = self._reading = False
-        self._draining = False
-        #: What was said to a user who was not there yet.
-        self._configuration: HttpServerConfiguration | None = None
-        self.isBlocked = blocked
         connection.continueWith(self)
 
     def begin(self, user: ChannelUser) -> None:
@@ -90,14 +64,6 @@ class Tunnel:
             self._collecting = False
             self._flush()
 
-    def connectionLost(self, reason: Failure) -> None:
-        """The end."""
-        self.disconnecting = True
-        self._production.stop()
-        user, self._user = self._user, None
-        if user is not None:
-            user.lost(reason)
-
     def readConnectionLost(self) -> None:
         """The peer sends no more; half a WebSocket is none."""
         self.disconnecting = True
@@ -118,20 +84,6 @@ class Tunnel:
             self._user.outputFree()
         self._regulate()
 
-    def configure(self, configuration: HttpServerConfiguration) -> None:
-        """Other limits apply from now on."""
-        if self._user is None:
-            self._configuration = configuration
-        else:
-            self._user.configure(configuration)
-
-    def drain(self) -> None:
-        """The server closes."""
-        if self._user is None:
-            self._draining = True
-        else:
-            self._user.goAway()
-
     # What the user says:
 
     @property
@@ -149,10 +101,6 @@ class Tunnel:
         else:
             self._send(data)
 
-    def writeSequence(self, data: Iterable[bytes]) -> None:
-        """Send several pieces."""
-        self.write(b"".join(data))
-
     def _flush(self) -> None:
         if self._output:
             output, self._output = self._output, []
@@ -162,8 +110,7 @@ class Tunnel:
     def _send(self, data: bytes) -> None:
         if self.disconnecting:
             return
-        self._waiting += self.isBlocked
-        if self._waiting > MOST_WAITING or (self.isBlocked and self._outlet.pending > OUTPUT_LIMIT):
+        if self.isBlocked and self._isTooMuch(self._outlet.pending):
             self.abortConnection()
         elif not self._outlet.write(data):
             self._watch.output()
@@ -179,33 +126,10 @@ class Tunnel:
         self._paused = False
         self._regulate()
 
-    def stopProducing(self) -> None:
-        """Nobody wants any more."""
-        self.loseConnection()
-
     def _regulate(self) -> None:
         if not self.disconnecting:
             isStuck = self.isBlocked and self._outlet.pending > HOLD_BACK
             self._connection.pauseReading(self._paused or isStuck)
-
-    def registerProducer(self, producer: Any, streaming: bool) -> None:
-        """Let `producer` write, at the pace of the peer."""
-        if self.disconnecting:
-            producer.stopProducing()
-        else:
-            self._production.register(producer, streaming, self.isBlocked)
-
-    def unregisterProducer(self) -> None:
-        """It has no more."""
-        self._production.unregister()
-
-    def stopProduction(self) -> None:
-        """Nobody may write any more; a producer is told so."""
-        self._production.stop()
-
-    def _producerFailed(self, failure: Failure) -> None:
-        if self._user is not None:
-            self._user.failed(failure)
 
     def loseConnection(self) -> None:
         """Close, when everything is written."""
@@ -218,11 +142,3 @@ class Tunnel:
         """Drop the connection."""
         self.disconnecting = True
         self._connection.abort()
-
-    def getPeer(self) -> IAddress:
-        """Who is there."""
-        return self._info.remoteAddress
-
-    def getHost(self) -> IAddress:
-        """Our end."""
-        return self._info.localAddress
