@@ -15,6 +15,7 @@ from twisted.python.failure import Failure
 
 from ._events import BodyData, BodyEnd, Event, PeerError, StreamReset
 from ._http2exchange import Http2Exchange
+from ._keeping import Keeping
 from ._outlet import Outlet
 from ._seams import Connection, Site
 from ._watch import Watch
@@ -31,6 +32,7 @@ class Http2Session:
 
     :ivar site: the server.
     :ivar blocked: the transport holds enough: nothing more is made ready for it, and nothing read.
+    :ivar keeping: how much content is kept for requests that are not answered.
     """
 
     def __init__(self, connection: Connection, site: Site, outlet: Outlet, watch: Watch) -> None:
@@ -49,6 +51,7 @@ class Http2Session:
         self._unheard: list[int] = []
         self.site = site
         self.blocked = False
+        self.keeping = Keeping(site.configuration.maximumBodySize)
         self.wire = Http2Wire(site.configuration, site.http2Configuration, site.clock.seconds, HttpRequest)
         self.flush()
 
@@ -57,6 +60,7 @@ class Http2Session:
         self.wire.configuration = configuration
         for exchange in self._exchanges.values():
             exchange.configure(configuration)
+        self.keeping.configure(configuration.maximumBodySize)
 
     # What comes in:
 
@@ -262,6 +266,7 @@ class Http2Session:
     def connectionLost(self, reason: Failure) -> None:
         """The connection is gone, and every stream with it."""
         self._serving = False
+        self.keeping.stop()
         exchanges, self._exchanges = self._exchanges, {}
         for exchange in exchanges.values():
             exchange.lost(reason)

@@ -96,18 +96,29 @@ class Http2Exchange:
         if self.channel is not None:
             self.channel.receive(data)
         elif self.inflow is not None:
-            isTaken = not self.inflow.body.streamed
             self.inflow.arrived(len(data))
             self.inflow.receive(data)
-            if isTaken:
-                # It is kept here until it is complete, so nobody will say that he has room for more.
-                self.wire.credit(self.streamId, len(data))
+            # What is streamed was taken, or will be, by its reader.
+            if self.inflow is not None and not self.inflow.body.streamed:
+                self._session.keeping.add(self, len(data))
         elif self.request.upgrade:
             # Its window bounds it: there is no room for more until somebody has taken it.
             self._early.append(data)
         else:
             # Nobody waits for it, but its framing goes on.
             self.wire.credit(self.streamId, len(data))
+
+    def holdBack(self) -> None:
+        """Enough is kept for requests of this connection."""
+        if self.inflow is not None:
+            self.inflow.rest()
+
+    def goOn(self, size: int) -> None:
+        """There is room for `size` octets more of what is collected."""
+        self.wire.credit(self.streamId, size)
+        if self.inflow is not None:
+            self.inflow.want()
+        self._session.flush()
 
     def end(self, trailers: Fields) -> None:
         """The request is complete."""
@@ -119,6 +130,7 @@ class Http2Exchange:
             inflow.stop()
             inflow.body.end(trailers)
             if not inflow.body.streamed and not inflow.unwanted:
+                self._session.keeping.complete(self)
                 self._dispatch()
 
     def _dispatch(self) -> None:
@@ -141,6 +153,7 @@ class Http2Exchange:
         socket, inflow, channel = self.socket, self.inflow, self.channel
         self.socket = self.inflow = self.channel = None
         self._deadlines.stop()
+        self._session.keeping.forget(self)
         if socket is not None and not socket.isAnswered:
             socket.connectionLost(reason)
             self._recordCut(socket)
@@ -197,7 +210,12 @@ class Http2Exchange:
         inflow, self.inflow = self.inflow, None
         if inflow is not None:
             inflow.stop()
-            inflow.body.cut(reason)
+            if inflow.body.streamed:
+                inflow.body.cut(reason)
+            else:
+                # Nobody has seen it, nor will.
+                inflow.body.discard()
+                self._session.keeping.forget(self)
         self._deadlines.clear("handler")
         self.wire.leave(self.streamId)
 

@@ -22,6 +22,7 @@ from twisted.python.failure import Failure
 
 from ._admission import Admission
 from ._farewell import Farewell
+from ._keeping import Keeping
 from .configuration import Http2Configuration, HttpServerConfiguration
 from .httpsocket import HttpSocket
 from .request import ConnectionInfo, HttpRequest
@@ -175,11 +176,13 @@ class Streams(Protocol):
     :ivar site: the server.
     :ivar wire: where everything goes.
     :ivar blocked: the connection holds enough.
+    :ivar keeping: how much content is kept for all of them.
     """
 
     site: Site
     wire: Http2Wire
     blocked: bool
+    keeping: Keeping
 
     def flush(self) -> None:
         """The wire has something to say."""
