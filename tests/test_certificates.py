@@ -24,6 +24,7 @@ from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
 from txabstracthttp._certificates import certificatesIn, hostNames, keysIn, loadCredentials
+from txabstracthttp._stapling import staplePath
 from txabstracthttp._tls import connectionCreator, folderConnectionCreator, peerCertificate
 
 
@@ -253,10 +254,10 @@ class TestReload:
         for _ in range(10):
             connect(creator)
             clock.now += 0.09
-        assert looks == [files.certificate, files.key]
+        assert looks == [files.certificate, files.key, staplePath(files.certificate)]
         clock.now += 3600
         connect(creator)
-        assert len(looks) == 4
+        assert len(looks) == 6
         assert reads == []
 
     def test_nothingToReload(self, files: Files, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -829,7 +830,7 @@ class TestFolderReload:
         renewed = issue("3.test")
         folder.write("3.pem", renewed.both)
         assert folder.later("3.test") == renewed.serial
-        assert reads == ["3.pem"]
+        assert reads == ["3.pem", "3.pem.ocsp"]
 
     def test_noScanForConnections(self, folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
         folder.write("a.pem", issue("a.test").both)

@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     load_pem_private_key,
 )
+from cryptography.x509.ocsp import OCSPCertStatus, OCSPResponderEncoding, OCSPResponseBuilder
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 Key = CertificateIssuerPrivateKeyTypes
@@ -191,6 +192,29 @@ class Material:
         issuer = self._middle if chained else self._authority
         certificate = _certify(subject, own, issuer, names, NOW + timedelta(days=days), authority=False)
         return Issued(_pem(certificate), _pem(own), certificate.serial_number, _pem(issuer[0]))
+
+    def staple(
+        self, certificate: bytes, days: float = 1, status: OCSPCertStatus = OCSPCertStatus.GOOD
+    ) -> bytes:
+        """What the authority's OCSP responder says of a certificate of its own.
+
+        :param days: from now, until when it says so.
+        """
+        authority, key = self._authority
+        assert isinstance(key, ec.EllipticCurvePrivateKey)
+        isRevoked = status is OCSPCertStatus.REVOKED
+        builder = OCSPResponseBuilder().add_response(
+            cert=x509.load_pem_x509_certificate(certificate),
+            issuer=authority,
+            algorithm=hashes.SHA256(),
+            cert_status=status,
+            this_update=NOW - timedelta(days=9),
+            next_update=NOW + timedelta(days=days),
+            revocation_time=NOW if isRevoked else None,
+            revocation_reason=None,
+        )
+        response = builder.responder_id(OCSPResponderEncoding.HASH, authority).sign(key, hashes.SHA256())
+        return response.public_bytes(Encoding.DER)
 
     def _newAuthority(self, subject: str, issuer: Issuer | None = None) -> Issuer:
         key = self._newKey()

@@ -33,6 +33,8 @@ from cryptography.x509 import (
 )
 from twisted.internet.ssl import Certificate, KeyPair, PrivateCertificate
 
+from ._stapling import Staple, loadStaple, staplePath
+
 CertificateLike = str | os.PathLike[str] | bytes | Certificate
 KeyLike = str | os.PathLike[str] | bytes | KeyPair
 
@@ -45,11 +47,13 @@ class Credentials(NamedTuple):
     """What a server says that it is, and proves it with.
 
     :ivar chain: the certificates between its own and an authority that peers know.
+    :ivar staple: an authority's word for it.
     """
 
     key: PrivateKeyTypes
     certificate: X509Certificate
     chain: list[X509Certificate]
+    staple: Staple | None = None
 
 
 def loadCredentials(certificate: object, privateKey: object, extraChain: object = None) -> Credentials:
@@ -67,7 +71,10 @@ def loadCredentials(certificate: object, privateKey: object, extraChain: object 
         )
     if extraChain is not None:
         chain += _loadCertificates(extraChain)
-    return Credentials(key, leaf, chain)
+    staple = None
+    if isinstance(certificate, str | os.PathLike):
+        staple = loadStaple(staplePath(certificate), leaf)
+    return Credentials(key, leaf, chain, staple)
 
 
 def _place(source: object) -> str:

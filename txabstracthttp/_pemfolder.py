@@ -17,16 +17,22 @@ from twisted.logger import Logger
 
 from ._certificates import Credentials, certificatesIn, hostNames, keysIn, publicOctets, readFile
 from ._reloading import Build, Complaints, Signature, lookUp, signatureOf
+from ._stapling import Staple, readStaple, staplePath
 
 _log = Logger()
+
+
+#: Of a file, and of the OCSP response beside it.
+_Signatures = tuple[Signature, Signature]
 
 
 class _PemFile(NamedTuple):
     """What stands in one file, each with its public key."""
 
-    signature: Signature
+    signature: _Signatures
     certificates: list[tuple[bytes, X509Certificate]]
     keys: list[tuple[bytes, PrivateKeyTypes]]
+    staple: Staple | None
 
 
 class _Pair(NamedTuple):
@@ -75,7 +81,7 @@ class PemFolder:
         self._folder = folder
         self._build = build
         self._complaints = Complaints()
-        self._found: dict[Path, Signature] = {}
+        self._found: dict[Path, _Signatures] = {}
         self._files: _Files = {}
         self._unreadable: dict[str, str] = {}
         self._mismatched: dict[str, str] = {}
@@ -126,7 +132,7 @@ class PemFolder:
         self.context = served[0].context
         return True
 
-    def _read(self, found: Mapping[Path, Signature]) -> _Files:
+    def _read(self, found: Mapping[Path, _Signatures]) -> _Files:
         """The files as they are now; those that make no sense, as they were when they did."""
         files: _Files = {}
         self._unreadable = {}
@@ -174,7 +180,7 @@ class PemFolder:
                 self._mismatched.setdefault(str(path), "no certificate in the folder is for this private key")
 
 
-def _parse(path: Path, signature: Signature) -> _PemFile:
+def _parse(path: Path, signature: _Signatures) -> _PemFile:
     """
     :raises ValueError: it cannot be read, or not to its end.
     """
@@ -182,10 +188,11 @@ def _parse(path: Path, signature: Signature) -> _PemFile:
     if not text.strip():
         raise ValueError("the file is empty")  # as it is for a moment when it is written
     certificates = [(publicOctets(each), each) for each in certificatesIn(text)]
-    return _PemFile(signature, certificates, [(publicOctets(each), each) for each in keysIn(text)])
+    keys = [(publicOctets(each), each) for each in keysIn(text)]
+    return _PemFile(signature, certificates, keys, readStaple(staplePath(path)))
 
 
-def _scan(folder: Path) -> dict[Path, Signature]:
+def _scan(folder: Path) -> dict[Path, _Signatures]:
     """The PEM files in there, by name.
 
     :raises ValueError: the folder cannot be read.
@@ -194,7 +201,7 @@ def _scan(folder: Path) -> dict[Path, Signature]:
     for path in _walk(folder):
         signature = signatureOf(path)
         if signature is not None:
-            found[path] = signature
+            found[path] = signature, signatureOf(staplePath(path))
     return dict(sorted(found.items()))
 
 
@@ -224,10 +231,17 @@ def _pairs(files: _Files) -> list[_Pair]:
         for octets, key in file.keys:
             keys.setdefault(octets, (path, key))
     return [
-        _Pair(path, keys[octets][0], Credentials(keys[octets][1], each, _chain(each, issuers)))
+        _Pair(path, keys[octets][0], _complete(keys[octets][1], each, issuers, files[path].staple))
         for octets, (path, each) in byKey.items()
         if octets in keys
     ]
+
+
+def _complete(
+    key: PrivateKeyTypes, certificate: X509Certificate, issuers: list[X509Certificate], staple: Staple | None
+) -> Credentials:
+    fits = staple is not None and staple.isAbout(certificate)
+    return Credentials(key, certificate, _chain(certificate, issuers), staple if fits else None)
 
 
 def _lastingByKey(files: _Files) -> dict[bytes, tuple[Path, X509Certificate]]:

@@ -12,6 +12,7 @@ from OpenSSL.SSL import Context
 from twisted.logger import Logger
 
 from ._certificates import Credentials, loadCredentials
+from ._stapling import staplePath
 
 _log = Logger()
 
@@ -81,12 +82,14 @@ class WatchedPair:
         self._find = find
         self._sources = sources
         self._paths = [*dict.fromkeys(each for each in (*sources, *more) if isinstance(each, Path))]
+        #: They need not be there.
+        self._staples = [staplePath(each) for each in sources[:1] if isinstance(each, Path)]
         self._complaints = Complaints()
         self._seen = self._look()
         self.context = self._load()
 
     def _look(self) -> list[Signature]:
-        return [signatureOf(path) for path in self._paths]
+        return [signatureOf(path) for path in (*self._paths, *self._staples)]
 
     def _load(self) -> Context:
         return self._build(loadCredentials(*self._sources), self._find)

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from OpenSSL import SSL
+from OpenSSL._util import lib
 from twisted.internet.interfaces import (
     IOpenSSLServerConnectionCreator,
     IProtocolNegotiationFactory,
@@ -47,6 +48,10 @@ CIPHERS = (
     b"ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305:"
     b"DHE-RSA-AES128-GCM-SHA256:DHE-RSA-AES256-GCM-SHA384:DHE-RSA-CHACHA20-POLY1305"
 )
+
+#: What keys are agreed upon with, the best first; lists for older versions of OpenSSL behind it.  No finite
+#: fields, and no curves that nobody needs: each is more to be wrong.
+GROUPS = (b"X25519MLKEM768:X25519:P-256:P-384", b"X25519:P-256:P-384")
 
 #: For how many seconds files are taken to be what they were.
 RELOAD_INTERVAL = 1.0
@@ -218,6 +223,7 @@ def _buildContext(
     context.set_tlsext_servername_callback(partial(_selectContext, find))
     context.set_alpn_select_callback(_selectProtocol)
     context.set_cipher_list(CIPHERS)
+    _limitGroups(context)
     try:
         _useCredentials(context, credentials)
         for path in dhParameters:
@@ -225,6 +231,13 @@ def _buildContext(
     except Exception as error:
         raise ValueError(f"unusable TLS material: {error}") from error
     return context
+
+
+def _limitGroups(context: SSL.Context) -> None:
+    # pyOpenSSL has no word of its own for it.  Without one what OpenSSL takes to be good stays in force.
+    choose = getattr(lib, "SSL_CTX_set1_curves_list", None)
+    if choose is not None and not any(choose(context._context, groups) for groups in GROUPS):
+        SSL._raise_current_error()
 
 
 def _useCredentials(context: SSL.Context, credentials: Credentials) -> None:
@@ -235,6 +248,9 @@ def _useCredentials(context: SSL.Context, credentials: Credentials) -> None:
     for each in credentials.chain:
         context.add_extra_chain_cert(each)
     context.check_privatekey()
+    staple = credentials.staple
+    if staple is not None:
+        context.set_ocsp_server_callback(lambda connection, data: staple.current())
 
 
 def _selectContext(find: Find, connection: SSL.Connection) -> None:

@@ -246,7 +246,9 @@ class AbstractHttpServer(Factory, ABC):
     ) -> None:
         """Let the next calls of `listen` use TLS; what listens already, and `bind`, stay as they are.
 
-        Files given by path are looked at again, at most once a second, and taken when they have changed.
+        Files given by path are looked at again, at most once a second, and taken when they have changed.  An
+        OCSP response (DER) beside a certificate's file, with ``.ocsp`` behind its name, is stapled (RFC 6066
+        section 8).
 
         :param certificate: the path of a PEM file, PEM as bytes, or a Twisted `Certificate`; further
             certificates in the PEM are its chain.  Or, alone, a `CertificateOptions` or any other
