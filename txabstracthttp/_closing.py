@@ -28,6 +28,7 @@ class Closing:
         site = self._site
         site.emptied = self._mayEnd
         site.upgrades.closed = True
+        site.intake.stop()
         self._patience = site.clock.callLater(grace, self._abort)
         stopping = [port.stopListening() for port in ports]
         DeferredList(stopping, consumeErrors=True).addCallback(self._stopped)

@@ -4,9 +4,40 @@ from __future__ import annotations
 
 __all__ = ["ListeningPort", "PortRegistry"]
 
+from typing import Any
+
+from twisted.internet import tcp
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IAddress, IListeningPort
 from zope.interface import implementer
+
+try:
+    from twisted.internet import unix
+except ImportError:  # there are none on Windows
+    unix = None  # type: ignore[assignment]
+
+
+#: Connections that a port accepts in one turn of the reactor.
+AT_ONCE = 16
+
+
+class _SteadyPort(tcp.Port):
+    """Accepts a few connections a turn, so that others have theirs, and that it can be paused in time.
+
+    Twisted's accept as many as there are, a hundred and ever more.
+    """
+
+    numberAccepts = property(lambda port: AT_ONCE, lambda port, number: None)
+
+
+_STEADY: dict[type, type] = {tcp.Port: _SteadyPort}
+
+if unix is not None:
+
+    class _SteadyUnixPort(_SteadyPort, unix.Port):
+        """The same on a Unix socket."""
+
+    _STEADY[unix.Port] = _SteadyUnixPort
 
 
 @implementer(IListeningPort)
@@ -21,6 +52,8 @@ class ListeningPort:
         self._place = place
         self._port = port
         self._host = port.getHost()
+        if type(port) in _STEADY:
+            port.__class__ = _STEADY[type(port)]
 
     def startListening(self) -> None:
         """Listen again, after a stop.
@@ -39,6 +72,18 @@ class ListeningPort:
     def getHost(self) -> IAddress:
         """The address that it listens on, or did."""
         return self._host
+
+    def pause(self) -> None:
+        """Accept no connection for now; the kernel keeps those that come."""
+        port: Any = self._port
+        if hasattr(port, "pauseProducing"):
+            port.pauseProducing()
+
+    def resume(self) -> None:
+        """Accept again."""
+        port: Any = self._port
+        if hasattr(port, "resumeProducing"):
+            port.resumeProducing()
 
     def __repr__(self) -> str:
         return f"<ListeningPort {self._host}>"
@@ -69,6 +114,16 @@ class PortRegistry:
     def remove(self, place: int) -> None:
         """List it no more."""
         self._ports.pop(place, None)
+
+    def pause(self) -> None:
+        """Accept no connections for now."""
+        for port in self._ports.values():
+            port.pause()
+
+    def resume(self) -> None:
+        """Accept again."""
+        for port in self._ports.values():
+            port.resume()
 
     def ports(self) -> list[ListeningPort]:
         """Those that listen, the newest last."""

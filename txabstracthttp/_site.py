@@ -17,6 +17,7 @@ from twisted.python.failure import Failure
 from ._admission import Admission
 from ._awaitables import asDeferred, isAwaitable
 from ._connection import HttpConnection
+from ._intake import Intake
 from ._upgrades import Upgrades
 from .configuration import Http2Configuration, HttpServerConfiguration
 from .errors import HttpError
@@ -42,12 +43,14 @@ class Site:
         missingHandler: Signal,
         exchangeFinished: Signal,
         upgrades: Upgrades,
+        intake: Intake,
     ) -> None:
         self._handle = handle
         self._streamsBody = streamsBody
         self._missingHandler = missingHandler
         self.exchangeFinished = exchangeFinished
         self.upgrades = upgrades
+        self.intake = intake
         self.connections: set[HttpConnection] = set()
         self.http2Configuration = Http2Configuration()
         configuration = HttpServerConfiguration()
@@ -71,6 +74,7 @@ class Site:
     def connectionOpened(self, connection: HttpConnection) -> None:
         """One more."""
         self.connections.add(connection)
+        self.intake.opened(connection.transport, self.clock)
 
     def connectionDetached(self, connection: HttpConnection) -> None:
         """It counts until it is closed, but `close` leaves it alone."""

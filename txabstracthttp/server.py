@@ -27,6 +27,7 @@ from zope.interface import implementer
 from ._binding import adopt, checkEndpoint, listenOn, resolveEndpoint
 from ._closing import Closing
 from ._connection import HttpConnection
+from ._intake import Intake
 from ._ports import PortRegistry
 from ._site import Site
 from ._upgrades import Upgrades, Verifier
@@ -87,7 +88,12 @@ class AbstractHttpServer(Factory, ABC):
         self._closing: Closing | None = None
         self._upgrades = Upgrades(self.handleRequest, lambda: self.webSocketProtocol)
         self._site = Site(
-            self.handleRequest, self.streamsBody, self._missingHandler, self.exchangeFinished, self._upgrades
+            self.handleRequest,
+            self.streamsBody,
+            self._missingHandler,
+            self.exchangeFinished,
+            self._upgrades,
+            Intake(self._ports),
         )
         if configuration is not None:
             self.setConfiguration(configuration)
