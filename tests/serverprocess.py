@@ -6,6 +6,7 @@ __all__ = ["MIB", "PATIENCE", "ServerProcess", "connect", "connectSecurely", "ne
 
 import json
 import os
+import re
 import resource
 import signal
 import socket
@@ -38,6 +39,7 @@ class ServerProcess:
         :param configuration: fields of `HttpServerConfiguration`.
         """
         self._logPath = folder / "log"
+        self._terminated = False
         limit = None
         if descriptors is not None:
             hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
@@ -68,15 +70,24 @@ class ServerProcess:
         """What it has logged so far."""
         return self._logPath.read_text()
 
+    def terminate(self) -> None:
+        """SIGTERM: it drains."""
+        self._terminated = True
+        self.process.send_signal(signal.SIGTERM)
+
     def stop(self) -> str:
-        """SIGTERM, and what it has logged."""
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
+        """Let it end, and return what it has logged."""
+        if not self._terminated and self.process.poll() is None:
+            self.terminate()
         try:
             self.process.communicate(timeout=PATIENCE)
         finally:
             self.process.kill()
         return self.log()
+
+    def handled(self) -> int:
+        """How many requests it has handled in its life; known once it has stopped."""
+        return int(re.findall(r"handled (\d+)", self.log())[-1])
 
     def _status(self, name: str) -> int:
         for line in Path(f"/proc/{self.process.pid}/status").read_text().splitlines():

@@ -15,6 +15,8 @@ from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 
 from txabstracthttp import HttpRequest, HttpServerConfiguration, HttpSocket
+from txabstracthttp._connection import PARTING as HANDSHAKE_PARTING
+from txabstracthttp._http1 import PARTING
 
 
 @pytest.fixture(autouse=True)
@@ -213,11 +215,34 @@ class TestServerCloses:
         if used:
             peer.send(get())
         results = whenClosed(peer)
+        assert peer.open
+        peer.advance(PARTING)
         assert peer.halfClosed
         assert peer.statuses() == [200] * used
         assert results == []
         peer.leave()
         assert results == [None]
+
+    def test_whatWasOnItsWayIsServed(self) -> None:
+        peer = serve(echoPath)
+        peer.send(get())
+        whenClosed(peer)
+        peer.advance(PARTING / 2)
+        peer.send(get("/a"))
+        responses = peer.responses()
+        assert [each.all("connection") for each in responses] == [[], ["close"]]
+        assert peer.halfClosed
+
+    def test_evenIfItTakesItsTime(self) -> None:
+        later = Later()
+        peer = serve(later)
+        whenClosed(peer)
+        peer.send(get("/a"))
+        peer.advance(PARTING * 2)
+        assert peer.open
+        later.answer()
+        assert peer.response().all("connection") == ["close"]
+        assert peer.halfClosed
 
     def test_busyOnesSayClose(self) -> None:
         later = Later()
@@ -245,10 +270,21 @@ class TestServerCloses:
         assert (response.body, response.all("connection")) == (b"/a", ["close"])
         assert peer.halfClosed
 
-    def test_handshakesAreCutOff(self) -> None:
+    def test_handshakesAreSoonCutOff(self) -> None:
         peer = serve(echoPath, secure=True)
         whenClosed(peer)
+        assert not peer.transport.aborted
+        peer.advance(HANDSHAKE_PARTING)
         assert peer.transport.aborted
+
+    def test_aHandshakeThatIsDoneInTime(self) -> None:
+        peer = serve(echoPath, secure=True)
+        whenClosed(peer)
+        peer.connection.handshakeCompleted()
+        peer.send(get("/a"))
+        response = peer.response()
+        assert (response.body, response.all("connection")) == (b"/a", ["close"])
+        assert not peer.open
 
     def test_noNewConnections(self) -> None:
         peer = serve(echoPath)
@@ -286,6 +322,7 @@ class TestServerCloses:
         peer.send(get())
         assert peer.transport.lost == []
         assert peer.bodies() == [b"bye"]
+        peer.advance(PARTING)
         assert not peer.open
 
     def test_whatIsLeftIsAborted(self) -> None:

@@ -13,6 +13,7 @@ from twisted.internet.error import ConnectionAborted, ConnectionLost
 from twisted.python.failure import Failure
 
 from txabstracthttp import Http2Configuration, HttpRequest, HttpServerConfiguration, HttpSocket
+from txabstracthttp._http2 import PARTING
 
 NO_ERROR, FRAME_SIZE_ERROR, REFUSED_STREAM = 0, 6, 7
 HIGHEST = 2**31 - 1
@@ -45,7 +46,7 @@ class TestClose:
         peer.got()
         closed = peer.server.close()
         peer.hear()
-        assert peer.goneAway == [(NO_ERROR, 1)]
+        assert peer.goneAway == [(NO_ERROR, HIGHEST), (NO_ERROR, 1)]
         assert not peer.conversation.open
         peer.leave()
         assert closed.called
@@ -54,8 +55,31 @@ class TestClose:
         peer = serve2(echoPath)
         peer.server.close()
         peer.hear()
-        assert peer.goneAway == [(NO_ERROR, 0)]
+        assert peer.goneAway == [(NO_ERROR, HIGHEST), (NO_ERROR, 0)]
         assert not peer.conversation.open
+
+    def test_aRequestOnItsWayToAnIdleServer(self) -> None:
+        peer = serve2(echoPath)
+        peer.replying = False
+        peer.server.close()
+        assert peer.got("/late").brief == (200, b"/late")
+        peer.replying = True
+        peer.say()
+        assert [last for _, last in peer.goneAway] == [HIGHEST, 1]
+        assert not peer.conversation.open
+
+    def test_anIdlePeerThatDoesNotReply(self) -> None:
+        peer = serve2(echoPath, client={"replying": False})
+        peer.got()
+        closed = peer.server.close()
+        peer.advance(PARTING / 2)
+        assert peer.conversation.open
+        peer.raw(frame(6, 0, 0, bytes(8)))
+        peer.advance(PARTING / 2)
+        assert not peer.conversation.open
+        assert [last for _, last in peer.goneAway] == [HIGHEST, 1]
+        peer.leave()
+        assert closed.called
 
     def test_streamsMayFinish(self) -> None:
         peer, keeper, stream = busy()

@@ -14,7 +14,10 @@ from ._site import Site
 
 
 class Closing:
-    """Stops the ports, drains the connections, and aborts those that are left when the time is up."""
+    """Stops the ports, drains the connections, and aborts those that are left when the time is up.
+
+    :ivar isShut: who comes now comes too late.
+    """
 
     def __init__(self, site: Site) -> None:
         self._site = site
@@ -22,6 +25,7 @@ class Closing:
         self._patience: IDelayedCall | None = None
         self._portsStopped = False
         self._ended = False
+        self.isShut = False
 
     def begin(self, ports: Iterable[ListeningPort], grace: float) -> None:
         """Let it end within `grace` seconds from now."""
@@ -31,6 +35,7 @@ class Closing:
         site.intake.stop()
         self._patience = site.clock.callLater(grace, self._abort)
         stopping = [port.stopListening() for port in ports]
+        self.isShut = True
         DeferredList(stopping, consumeErrors=True).addCallback(self._stopped)
         for connection in list(site.connections):
             connection.drain()

@@ -39,6 +39,9 @@ from .wire.preface import isForeign, isPreface
 if TYPE_CHECKING:
     from ._http2 import Http2Session
 
+#: For how many seconds a handshake may go on when the server closes.
+PARTING = 1.0
+
 
 @implementer(IHalfCloseableProtocol, IHandshakeListener, IPushProducer)
 class HttpConnection(TwistedProtocol):
@@ -86,7 +89,7 @@ class HttpConnection(TwistedProtocol):
         site.connectionOpened(self)
         self._refusal = site.admission.connect(self.info.remoteAddress)
         if self.info.isSecure:
-            self._watch.handshake()
+            self._watch.handshake(site.configuration.handshakeTimeout)
         else:
             self._admit()
 
@@ -119,6 +122,8 @@ class HttpConnection(TwistedProtocol):
             self._watch.input(True)
         else:
             session.refuse(None, self._refusal)
+        if self._isDraining:
+            session.drain()
 
     def _speakHttp2(self) -> Http2Session:
         from ._http2 import Http2Session
@@ -221,7 +226,7 @@ class HttpConnection(TwistedProtocol):
         """Close when what runs is over; at once if nothing does."""
         self._isDraining = True
         if self.session is None:
-            self.abort()
+            self._watch.handshake(PARTING)
         else:
             self.session.drain()
 

@@ -28,6 +28,8 @@ from .wire.http1 import Http1Wire
 READ_AHEAD = 64 * 1024
 #: What is written in one turn is collected up to about this size.
 WRITE_BATCH = 64 * 1024
+#: Before an idle connection is closed for good, for how many seconds a request may be on its way.
+PARTING = 0.1
 
 
 class Http1Session:
@@ -401,7 +403,16 @@ class Http1Session:
     # The end, and what must happen in time (`Watched`):
 
     def drain(self) -> None:
-        """Close when the exchange that runs is over; at once if none does."""
+        """Close when the exchange that runs is over.
+
+        If none does, a request may be on its way to us.
+        """
+        if self.isServing:
+            self.wire.beLast()
+            self._watch.parting(PARTING)
+
+    def partingExpired(self) -> None:
+        """None was."""
         if self.isServing:
             self.closeAfterwards()
 

@@ -26,6 +26,9 @@ from .request import HttpRequest
 from .semantics import errorResponse
 from .wire.http2 import CANCEL, Http2Wire
 
+#: For how many seconds a peer with nothing to do may take to say that it knows that we go.
+PARTING = 1.0
+
 
 class Http2Session:
     """Serves the requests of one HTTP/2 connection.  Fills `txabstracthttp._seams.Session`.
@@ -40,6 +43,7 @@ class Http2Session:
         self._outlet = outlet
         self._watch = watch
         self._serving = True
+        self._draining = False
         self._batching = False
         self._flushing = False
         #: No request has come yet; there is none now, and for how long is being counted.
@@ -108,7 +112,7 @@ class Http2Session:
             # Not before the last answer could be written.
             if not self.blocked:
                 self.finish()
-        elif self.wire.isReceivingHead or (self._isNew and not self._exchanges):
+        elif self.wire.isReceivingHead or (self._isNew and not self._exchanges and not self._draining):
             self._isIdle = False
             self._watch.input(True)
         elif self._exchanges:
@@ -117,7 +121,10 @@ class Http2Session:
         elif not self._isIdle:
             # Frames that ask for nothing do not make it longer.
             self._isIdle = True
-            self._watch.input(False)
+            if self._draining:
+                self._watch.parting(PARTING)
+            else:
+                self._watch.input(False)
 
     # One method for each kind of event:
 
@@ -255,6 +262,7 @@ class Http2Session:
         """Take on nothing new, and close when what runs is over."""
         if not self._serving:
             return
+        self._draining, self._isIdle = True, False
         for exchange in list(self._exchanges.values()):
             if exchange.channel is not None:
                 exchange.channel.drain()
@@ -293,6 +301,11 @@ class Http2Session:
     def isReceivingHead(self) -> bool:
         """Whether a head has begun to arrive."""
         return self.wire.isReceivingHead
+
+    def partingExpired(self) -> None:
+        """The peer does not say that it knows that we go."""
+        if self._isIdle:
+            self.finish()
 
     def contentExpired(self) -> None:
         """Streams have deadlines of their own."""

@@ -19,6 +19,8 @@ except ImportError:  # there are none on Windows
 
 #: Connections that a port accepts in one turn of the reactor.
 AT_ONCE = 16
+#: How often that at the end, at most.
+LAST_TURNS = 64
 
 
 class _SteadyPort(tcp.Port):
@@ -28,6 +30,18 @@ class _SteadyPort(tcp.Port):
     """
 
     numberAccepts = property(lambda port: AT_ONCE, lambda port, number: None)
+
+    def loseConnection(self, *reason: Any) -> Any:
+        """Stop, when those are in that wait to be accepted: the kernel would reset them, requests and all."""
+        if self.connected and not self.disconnecting:
+            for _ in range(LAST_TURNS):
+                seen = self.sessionno
+                self.doRead()
+                if self.sessionno == seen:
+                    break
+        return super().loseConnection(*reason)
+
+    stopListening = loseConnection
 
 
 _STEADY: dict[type, type] = {tcp.Port: _SteadyPort}

@@ -253,6 +253,9 @@ class Watched(Protocol):
     def finish(self) -> None:
         """Close, since there is nothing more to say."""
 
+    def partingExpired(self) -> None:
+        """Nothing came any more that would keep us from going."""
+
     def contentExpired(self) -> None:
         """Nothing of a request's content came for too long."""
 

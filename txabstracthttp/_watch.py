@@ -43,9 +43,9 @@ class Watch:
         self._departed = self._looks = 0
         self.deadlines = Deadlines(site.clock, self._expired)
 
-    def handshake(self) -> None:
+    def handshake(self, seconds: float) -> None:
         """TLS comes first."""
-        self.deadlines.set("handshake", self._site.configuration.handshakeTimeout)
+        self.deadlines.set("handshake", seconds)
 
     def input(self, head: bool) -> None:
         """The peer is to send the rest of a head, counted from its first octet; or anything at all."""
@@ -54,6 +54,10 @@ class Watch:
         elif not self._headAwaited:
             self.deadlines.set("input", self._site.configuration.headerTimeout)
         self._headAwaited = head
+
+    def parting(self, seconds: float) -> None:
+        """We are about to go: what is on its way may still come."""
+        self.deadlines.set("parting", seconds)
 
     def noInput(self) -> None:
         """It is not the peer's turn."""
@@ -83,7 +87,7 @@ class Watch:
 
     def closing(self) -> None:
         """Nothing is waited for any more, but that what was written leaves."""
-        for name in ("input", "body", "rate", "handler"):
+        for name in ("input", "parting", "body", "rate", "handler"):
             self.deadlines.clear(name)
 
     def stop(self) -> None:
@@ -133,6 +137,7 @@ class Watch:
 _EXPIRIES: dict[str, Callable[[Watch], None]] = {
     "handshake": lambda watch: watch._connection.abort(),
     "input": Watch._inputExpired,
+    "parting": lambda watch: watch.session.partingExpired(),
     "body": lambda watch: watch.session.contentExpired(),
     "rate": lambda watch: watch.session.rateExpired(),
     "handler": Watch._handlerExpired,

@@ -345,7 +345,7 @@ class AbstractHttpServer(Factory, ABC):
 
     def buildProtocol(self, addr: IAddress | None) -> Protocol:
         """A new connection; after `close`, one that is dropped at once."""
-        if self._closing is not None:
+        if self._closing is not None and self._closing.isShut:
             # Not None, which Twisted's TLS does not expect from what it wraps.
             return _Refusal()
         self._resolveReactor()

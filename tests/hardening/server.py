@@ -17,7 +17,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IPullProducer
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.internet.task import deferLater
-from twisted.logger import globalLogBeginner, textFileLogObserver
+from twisted.logger import Logger, globalLogBeginner, textFileLogObserver
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -29,6 +29,8 @@ from txabstracthttp import (
     HttpSocket,
     WebSocket,
 )
+
+log = Logger()
 
 PIECE = bytes(range(256)) * 256
 
@@ -154,6 +156,17 @@ class Server(AbstractHttpServer):
         socket.respond(bytes(int(request.query["size"])))
         return True
 
+    def doLength(self, request: HttpRequest, socket: HttpSocket) -> bool:
+        """How much was sent, collected."""
+        socket.respond(str(len(request.body)))
+        return True
+
+    def doArguments(self, request: HttpRequest, socket: HttpSocket) -> bool:
+        """How many there are in the query, and of what length together."""
+        items = list(request.query.items())
+        socket.respond([len(items), sum(len(name) + len(value) for name, value in items)])
+        return True
+
     def doCount(self, request: HttpRequest, socket: HttpSocket) -> bool:
         """How much was sent, streamed."""
         request.deliverBody(Count(socket))
@@ -198,11 +211,19 @@ def main() -> None:
     service = HttpServerService(server, [])
     service.startService()
     reactor.addSystemEventTrigger("before", "shutdown", service.stopService)
+    reactor.addSystemEventTrigger("after", "shutdown", lambda: log.info("handled {n}", n=server.handled))
     plain = server.listen("127.0.0.1")
     server.sslSetup(pem)
-    sys.stdout.write(f"{plain} {server.listen('127.0.0.1')}\n")
-    sys.stdout.flush()
+    secure = server.listen("127.0.0.1")
+    # Not before signals are heard.
+    reactor.callWhenRunning(say, f"{plain} {secure}\n")
     reactor.run()
+
+
+def say(line: str) -> None:
+    """Tell whoever has started this."""
+    sys.stdout.write(line)
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":

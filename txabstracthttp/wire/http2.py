@@ -513,13 +513,11 @@ class Http2Wire:
         return not self._streams
 
     def drain(self) -> None:
-        """Say that the end is near; what is on its way to us is still taken."""
-        if self._streams and not (self._pinged or self._h2.isClosing or self.finished):
+        """Say that the end is near; what is on its way to us is still taken, until the peer has heard it."""
+        if not (self._pinged or self._h2.isClosing or self.finished):
             self._pinged = True
             self._h2.goAway(ErrorCodes.NO_ERROR, HIGHEST_STREAM)
             self._h2.ping(b"draining")
-        elif not self._streams:
-            self.beLast()
 
     def beLast(self) -> None:
         """Take on nothing new; when the streams that are open have ended, that is the end."""
@@ -529,12 +527,7 @@ class Http2Wire:
         self._finishIfOver()
 
     def _finishIfOver(self) -> None:
-        if self._streams:
-            return
-        if self._pinged and not self._h2.isClosing:
-            # What could have been on its way has come, or the last answer would not be out.
-            self.beLast()
-        elif self._h2.isClosing:
+        if self._h2.isClosing and not self._streams:
             self.finished = True
 
     def dataToSend(self) -> bytes:
