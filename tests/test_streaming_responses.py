@@ -963,6 +963,16 @@ class TestSendFile:
         sendAll(peer)
         assert peer.response().all("content-type") == [mediaType]
 
+    @pytest.mark.parametrize("kind", ["pipe", "folder", "device"])
+    def test_nothingButFiles(self, tmp_path: Path, kind: str) -> None:
+        """To open a pipe would be to wait for somebody who writes to it; the server with us."""
+        path = {"pipe": tmp_path / "pipe", "folder": tmp_path, "device": Path("/dev/zero")}[kind]
+        if kind == "pipe":
+            os.mkfifo(path)
+        peer, socket = asked()
+        socket.sendFile(path)
+        assert peer.statuses() == [404]
+
     def test_headers(self, path: Path) -> None:
         peer, socket = asked()
         socket.sendFile(path, {"content-type": "x/y", "ETag": '"1"'})

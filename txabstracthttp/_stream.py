@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-__all__ = ["FileProducer", "ResponseStream", "fileFields"]
+__all__ = ["FileProducer", "ResponseStream", "fileFields", "openFile"]
 
 import os
 from collections.abc import Callable
+from errno import EINVAL
 from io import BufferedRandom, BufferedReader, FileIO
 from mimetypes import guess_type
 from stat import S_ISREG
@@ -180,6 +181,24 @@ class FileProducer:
     def stopProducing(self) -> None:
         """Nobody wants the rest."""
         self._file.close()
+
+
+def openFile(path: str | os.PathLike[str]) -> BinaryIO:
+    """Open a file to be sent.
+
+    :raises OSError: there is none, it must not be read, or it is a pipe or a device: to read those may take
+        for ever.
+    """
+    return open(path, "rb", opener=_openRegular)
+
+
+def _openRegular(path: str, flags: int) -> int:
+    # Without O_NONBLOCK, to open a pipe is to wait for somebody who writes to it.
+    descriptor = os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+    if not S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(EINVAL, "no regular file", path)
+    return descriptor
 
 
 def fileFields(file: BinaryIO, headers: HeadersLike) -> HttpHeaders:

@@ -6,7 +6,6 @@ __all__ = ["HttpSocket"]
 
 import os
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any, BinaryIO
 
 from twisted.internet.defer import Deferred, fail, succeed
@@ -17,7 +16,7 @@ from zope.interface import implementer
 
 from ._boundaries import ExchangeLink
 from ._events import FieldPairs, Fields
-from ._stream import FileProducer, ResponseStream, fileFields
+from ._stream import FileProducer, ResponseStream, fileFields, openFile
 from .errors import AlreadyAnswered
 from .headers import HeadersLike, encodeFields
 from .request import HttpRequest
@@ -210,7 +209,8 @@ class HttpSocket:
         """Answer with a file, read as fast as the peer takes it (Qt: QHttpServerResponse::fromFile).
 
         :param source: a path, or a file opened for reading in binary mode, from where it stands to its end.
-            It is closed in the end.  A path that cannot be opened is answered with 404.
+            It is closed in the end.  A path that cannot be opened, or is no regular file, is answered with
+            404.
         :param headers: more fields.  Content-Type is guessed from the name if it is not among them.
         :raises AlreadyAnswered, ValueError: as for `begin`.
         """
@@ -219,7 +219,7 @@ class HttpSocket:
                 source.close()
             return self._refuseUnlessGone()
         try:
-            file = Path(source).open("rb") if isinstance(source, str | os.PathLike) else source  # noqa: SIM115
+            file = openFile(source) if isinstance(source, str | os.PathLike) else source
         except OSError:
             return self.refuse(404)
         try:

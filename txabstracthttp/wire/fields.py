@@ -6,7 +6,15 @@ only whole lines are given to it, never past the end of one section, and the cou
 
 from __future__ import annotations
 
-__all__ = ["FORBIDDEN_TRAILERS", "SMALL_SECTION", "FieldSection", "checkSizes", "isMethodKnown"]
+__all__ = [
+    "FORBIDDEN_TRAILERS",
+    "SMALL_SECTION",
+    "FieldSection",
+    "checkSizes",
+    "expectsContinue",
+    "isMethodKnown",
+    "listed",
+]
 
 from functools import lru_cache
 from sys import maxsize
@@ -77,6 +85,22 @@ def checkSizes(fields: Fields, limits: HttpServerConfiguration, total: int = 0) 
         if limits.maximumTotalHeaderSize is not None and total > limits.maximumTotalHeaderSize:
             raise HttpError(431, "field section too large")
     return total
+
+
+def listed(values: list[bytes]) -> list[bytes]:
+    """The members of a comma-separated list, in lower case (RFC 9110 section 5.6.1); also empty ones."""
+    return [member.strip(b" \t") for value in values for member in value.lower().split(b",")]
+
+
+def expectsContinue(expectations: list[bytes]) -> bool:
+    """Whether the peer waits for ``100 Continue`` (RFC 9110 section 10.1.1).
+
+    :raises HttpError: 417: it expects something that nobody has heard of.
+    """
+    members = [member for member in listed(expectations) if member]
+    if any(member != b"100-continue" for member in members):
+        raise HttpError(417, "unknown expectation")
+    return bool(members)
 
 
 @lru_cache(maxsize=64)

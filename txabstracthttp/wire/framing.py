@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from .._events import Fields
 from ..errors import HttpError
+from .fields import expectsContinue, listed
 from .target import isAuthority, splitTarget
 
 _CONTENT_LENGTH = re.compile(rb"[0-9]{1,19}")
@@ -38,7 +39,7 @@ def frame(method: str, target: bytes, version: str, fields: Fields) -> Framing:
         values.setdefault(name, []).append(value)
     authority = _authority(method, target, version, values.get(b"host", []))
     length = _contentLength(version, values)
-    options = _listed(values.get(b"connection", []))
+    options = listed(values.get(b"connection", []))
     upgrade = method == "CONNECT" or (version == "1.1" and b"upgrade" in options and b"upgrade" in values)
     if method == "CONNECT" and length != 0:
         raise HttpError(400, "CONNECT with content")
@@ -81,7 +82,7 @@ def _checkCodings(version: str, codings: list[bytes]) -> None:
         raise HttpError(400, "ambiguous Transfer-Encoding")
     if codings[0].lower() == b"chunked":
         return
-    *others, last = _listed(codings)
+    *others, last = listed(codings)
     if last == b"chunked" and others and _UNSUPPORTED_CODINGS.issuperset(others):
         raise HttpError(501, "transfer coding not implemented")
     raise HttpError(400, "malformed Transfer-Encoding")
@@ -91,9 +92,7 @@ def _expectsContinue(version: str, expectations: list[bytes]) -> bool:
     """RFC 9110 section 10.1.1: HTTP/1.0 has no expectations; there is one that can be met."""
     if version == "1.0" or not expectations:
         return False
-    if any(expectation != b"100-continue" for expectation in _listed(expectations)):
-        raise HttpError(417, "unknown expectation")
-    return True
+    return expectsContinue(expectations)
 
 
 def _persists(version: str, options: list[bytes]) -> bool:
@@ -101,8 +100,3 @@ def _persists(version: str, options: list[bytes]) -> bool:
     if b"close" in options:
         return False
     return version == "1.1" or b"keep-alive" in options
-
-
-def _listed(values: list[bytes]) -> list[bytes]:
-    """The members of a comma-separated list, in lower case (RFC 9110 section 5.6.1)."""
-    return [member.strip(b" \t") for value in values for member in value.lower().split(b",")]

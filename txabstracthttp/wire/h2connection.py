@@ -9,20 +9,31 @@ from __future__ import annotations
 __all__ = ["Connection", "Ignored", "Refused"]
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from h2.config import H2Configuration
 from h2.connection import AllowedStreamIDs, ConnectionInputs, ConnectionState, H2Connection
 from h2.errors import ErrorCodes
 from h2.events import Event, StreamReset
-from h2.exceptions import DenialOfServiceError, InvalidBodyLengthError, ProtocolError, StreamClosedError
+from h2.exceptions import (
+    DenialOfServiceError,
+    FrameTooLargeError,
+    InvalidBodyLengthError,
+    ProtocolError,
+    StreamClosedError,
+)
 from h2.stream import StreamClosedBy, StreamInputs, StreamState
 from hpack.exceptions import HPACKError, OversizedHeaderListError
 from hyperframe.frame import DataFrame, RstStreamFrame, SettingsFrame
 
+if TYPE_CHECKING:
+    from h2._typing import Buffer
+
 #: What a peer may make us remember of the fields that we send (RFC 7541 section 4.2): the encoder looks
 #: through all of it for each of them.
 LARGEST_TABLE = 4096
+#: Octets in front of a frame's payload, the first three its length (RFC 9113 section 4.1).
+FRAME_HEADER = 9
 
 _CONFIGURATION = H2Configuration(
     client_side=False,
@@ -79,6 +90,15 @@ class Connection(H2Connection):
         """Say GOAWAY; streams that are open may go on (h2 would say nothing more)."""
         self.close_connection(code, last_stream_id=lastStreamId)
         self.state_machine.state = ConnectionState.SERVER_OPEN
+
+    def receive_data(self, data: Buffer) -> list[Event]:
+        """What octets mean; a frame that is too large is refused before it is complete, and not kept."""
+        events = super().receive_data(data)
+        begun = self.incoming_buffer._data
+        if len(begun) >= FRAME_HEADER and int.from_bytes(begun[:3]) > self.max_inbound_frame_size:
+            self._terminate_connection(ErrorCodes.FRAME_SIZE_ERROR)
+            raise FrameTooLargeError("a frame that is too large has begun")
+        return events
 
     # A stream may have ended later in what h2 has read already than where we are:
 

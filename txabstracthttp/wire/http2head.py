@@ -11,7 +11,7 @@ from typing import NamedTuple
 from .._events import Fields
 from ..configuration import HttpServerConfiguration
 from ..errors import HttpError
-from .fields import FORBIDDEN_TRAILERS, checkSizes, isMethodKnown
+from .fields import FORBIDDEN_TRAILERS, checkSizes, expectsContinue, isMethodKnown
 from .target import checkTarget, isAuthority
 
 #: Section 8.2.1, and no controls, as on HTTP/1.
@@ -74,7 +74,7 @@ def readRequest(
         method = b"GET"
     elif not isMethodKnown(method):
         raise HttpError(501, "unknown method")
-    expects = _expectsContinue(fields) and not isComplete
+    expects = expectsContinue([value for name, value in fields if name == b"expect"]) and not isComplete
     isTunnel = protocol is not None or method == b"CONNECT"
     return RequestHead(method.decode("ascii"), target, "2", fields, authority, length, isTunnel, expects)
 
@@ -162,13 +162,6 @@ def _contentLength(fields: Fields, isComplete: bool) -> int | None:
             raise Malformed("content-length without content")
         return 0
     return int(lengths[0]) if lengths else None
-
-
-def _expectsContinue(fields: Fields) -> bool:
-    expectations = [value.lower() for name, value in fields if name == b"expect"]
-    if any(expectation != b"100-continue" for expectation in expectations):
-        raise HttpError(417, "unknown expectation")
-    return bool(expectations)
 
 
 def _likeHttp1(authority: bytes, fields: Fields) -> Fields:
