@@ -72,8 +72,8 @@ class TestIpOf:
         assert ipOf(v6("fe80::1%eth0")) == IPv6("fe80::1")
 
     def test_namesAreNone(self) -> None:
-        with pytest.raises(ValueError):
-            ipOf(IPv4Address("TCP", "localhost", 1))
+        """Endpoints of other networks, such as I2P's, have hosts of their own."""
+        assert ipOf(IPv4Address("TCP", "localhost", 1)) is None
         assert ipOf(HostnameAddress(b"localhost", 1)) is None
 
 

@@ -21,6 +21,7 @@ import pytest
 import pytest_twisted
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from proxyhost import Host
 from tlsmaterial import material
 from twisted.application.internet import StreamServerEndpointService
 from twisted.internet import reactor
@@ -309,7 +310,7 @@ class TestStrings:
     def test_tlsHasThePortOfHttps(self, tmp_path: Path) -> None:
         (tmp_path / "server.pem").write_bytes(material().both.read_bytes())
         clock = MemoryReactorClock()
-        resolveEndpoint(clock, f"tls:{tmp_path}").listen(Factory())
+        resolveEndpoint(clock, f"tls:{tmp_path}", Host()).listen(Factory())
         assert clock.tcpServers[0][0] == 443
 
     @pytest_twisted.ensureDeferred
@@ -772,9 +773,9 @@ class TestBadStrings:
 
     def test_resolvesObjectsToThemselves(self) -> None:
         endpoint = TCP4ServerEndpoint(reactor, 0)
-        assert resolveEndpoint(reactor, endpoint) is endpoint
+        assert resolveEndpoint(reactor, endpoint, Host()) is endpoint
         with pytest.raises(ValueError, match="StandardIOEndpoint"):
-            resolveEndpoint(reactor, StandardIOEndpoint(reactor))
+            resolveEndpoint(reactor, StandardIOEndpoint(reactor), Host())
 
     @pytest_twisted.ensureDeferred
     async def test_sslmethodIsExplained(self, server: Hello) -> None:

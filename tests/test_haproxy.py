@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import pytest
 import pytest_twisted
+from proxyhost import Host
 from tlsmaterial import material
 from twisted.internet import reactor
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
@@ -139,7 +140,7 @@ async def behind(server: AbstractHttpServer, endpoint: IStreamServerEndpoint | N
     """Serve for proxies; where, as HAProxy writes it."""
     if endpoint is None:
         endpoint = TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1")
-    port = await server.bind(wrapServerProxy(endpoint, reactor, lambda: SOON))
+    port = await server.bind(wrapServerProxy(endpoint, reactor, Host(SOON)))
     address: Any = port.getHost()
     if isinstance(address, UNIXAddress):
         assert address.name is not None

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import pytest_twisted
+from proxyhost import Host
 from tlsmaterial import material
 from twisted.internet import reactor
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
@@ -152,8 +153,8 @@ class Fixture:
     def __init__(self, kind: Callable[[IAddress | None], Protocol | None] = Recorder) -> None:
         self.clock = Clock()
         self.wrapped = RecorderFactory(kind)
-        self.timeout = 10.0
-        self.factory = ProxyFactory(self.wrapped, self.clock, lambda: self.timeout)
+        self.host = Host()
+        self.factory = ProxyFactory(self.wrapped, self.clock, self.host)
         self.transport = TcpTransport()
 
     def connect(self) -> ProxyProtocol:
@@ -307,7 +308,7 @@ class TestDeadline:
 
     def test_isAskedAtEachConnection(self) -> None:
         fixture = Fixture()
-        fixture.timeout = 2
+        fixture.host.timeout = 2
         fixture.connect()
         fixture.clock.advance(2)
         assert fixture.aborted == 1
@@ -343,7 +344,7 @@ class TestFactory:
 
     def test_logPrefix(self) -> None:
         assert Fixture().factory.logPrefix() == "RecorderFactory (PROXY)"
-        assert ProxyFactory(object(), Clock(), float).logPrefix() == "object (PROXY)"  # type: ignore[arg-type]
+        assert ProxyFactory(object(), Clock(), Host()).logPrefix() == "object (PROXY)"  # type: ignore[arg-type]
 
 
 class TestRelaying:
@@ -501,7 +502,7 @@ async def listen(
     """Serve behind a proxy; the port."""
     if endpoint is None:
         endpoint = TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1")
-    port = await server.bind(wrapServerProxy(endpoint, reactor, lambda: patience))
+    port = await server.bind(wrapServerProxy(endpoint, reactor, Host(patience)))
     address: Any = port.getHost()
     return int(getattr(address, "port", 0))
 
@@ -845,17 +846,17 @@ class TestTls:
         """Nothing can be put beneath its TLS."""
         options = connectionCreator(material().certificate, material().key)
         with pytest.raises(ValueError, match="SSL4ServerEndpoint"):
-            wrapServerProxy(SSL4ServerEndpoint(reactor, 0, options), reactor, float)
+            wrapServerProxy(SSL4ServerEndpoint(reactor, 0, options), reactor, Host())
 
     def test_standardInput(self) -> None:
         """Nobody connects to it."""
         with pytest.raises(ValueError, match="StandardIOEndpoint"):
-            wrapServerProxy(StandardIOEndpoint(reactor), reactor, float)
+            wrapServerProxy(StandardIOEndpoint(reactor), reactor, Host())
 
     def test_theWrappedEndpointStaysAsItIs(self) -> None:
         endpoint: Any = tlsEndpoint()
         beneath = endpoint.endpoint
-        wrapped = wrapServerProxy(endpoint, reactor, float)
+        wrapped = wrapServerProxy(endpoint, reactor, Host())
         assert endpoint.endpoint is beneath
         assert verifyObject(IStreamServerEndpoint, wrapped)
 
@@ -871,7 +872,7 @@ class Endpoint:
 
 def test_endpoint() -> None:
     endpoint, clock, factory = Endpoint(), Clock(), RecorderFactory()
-    wrapped = wrapServerProxy(endpoint, clock, float)
+    wrapped = wrapServerProxy(endpoint, clock, Host())
     assert verifyObject(IStreamServerEndpoint, wrapped)
     wrapped.listen(factory)
     assert isinstance(endpoint.factory, ProxyFactory)
@@ -881,7 +882,7 @@ def test_endpoint() -> None:
 
 def test_ipv6Endpoint() -> None:
     assert verifyObject(
-        IStreamServerEndpoint, wrapServerProxy(TCP6ServerEndpoint(reactor, 0), reactor, float)
+        IStreamServerEndpoint, wrapServerProxy(TCP6ServerEndpoint(reactor, 0), reactor, Host())
     )
 
 

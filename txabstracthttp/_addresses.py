@@ -28,7 +28,11 @@ def normalise(address: IAddress) -> IAddress:
 def ipOf(address: IAddress) -> IPv4 | IPv6 | None:
     """The IP address of a normalised peer; None for one without, such as a Unix socket's."""
     host = getattr(address, "host", None)
-    return None if host is None else ip_address(host.partition("%")[0])
+    try:
+        return None if host is None else ip_address(host.partition("%")[0])
+    except ValueError:
+        # Other networks, such as I2P, have hosts of their own.
+        return None
 
 
 def peerKey(address: IAddress) -> bytes | None:

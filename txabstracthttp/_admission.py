@@ -12,6 +12,10 @@ from twisted.internet.interfaces import IAddress
 from ._addresses import ipOf, peerKey
 from .configuration import HttpServerConfiguration
 
+#: So many connections at a time are told why they are refused.  Those beyond are dropped without a word: what
+#: is refused must cost nothing, and to be told costs a descriptor and, over TLS, 50 KiB for seconds.
+MOST_REFUSED = 100
+
 
 class Admission:
     """The filters of one server (Qt's QHttpServerConfiguration: whitelist to maximumConnectionsPerHost).
@@ -22,7 +26,7 @@ class Admission:
 
     def __init__(self, configuration: HttpServerConfiguration, seconds: Callable[[], float]) -> None:
         self._seconds = seconds
-        self._connections = 0
+        self._connections = self._refused = 0
         self._perPeer: Counter[bytes] = Counter()
         self._requests: Counter[bytes] = Counter()
         self._window = 0.0
@@ -37,17 +41,27 @@ class Admission:
         )
 
     def connect(self, peer: IAddress) -> int | None:
-        """Count a connection of `peer` in, unless it is refused; one counted in is counted out again."""
+        """Count a connection of `peer` in, or among the refused; `disconnect` counts it out again."""
         key = peerKey(peer)
         status = self._judgeNetwork(peer) or self._judgeCaps(key)
-        if status is None:
+        if status is not None:
+            self._refused += 1
+        else:
             self._connections += 1
             if key is not None:
                 self._perPeer[key] += 1
         return status
 
-    def disconnect(self, peer: IAddress) -> None:
-        """Count out a connection that was counted in."""
+    @property
+    def isTelling(self) -> bool:
+        """Whether the connection that was refused last may be told so."""
+        return self._refused <= MOST_REFUSED
+
+    def disconnect(self, peer: IAddress, refused: bool = False) -> None:
+        """Count out a connection that has gone."""
+        if refused:
+            self._refused -= 1
+            return
         self._connections -= 1
         key = peerKey(peer)
         if key is not None:

@@ -18,7 +18,7 @@ from twisted.internet.endpoints import (
 )
 from twisted.internet.interfaces import IListeningPort, IStreamServerEndpoint
 
-from ._proxy import wrapServerProxy
+from ._proxy import ProxyHost, wrapServerProxy
 from ._tls import connectionCreator, folderConnectionCreator
 
 #: How many connections may wait to be accepted; the kernel has a bound of its own, often lower.
@@ -42,15 +42,15 @@ def checkEndpoint(endpoint: object) -> None:
 
 
 def resolveEndpoint(
-    reactor: Any, endpoint: str | IStreamServerEndpoint, proxyTimeout: Callable[[], float] = lambda: 10.0
+    reactor: Any, endpoint: str | IStreamServerEndpoint, host: ProxyHost
 ) -> IStreamServerEndpoint:
     """The endpoint that a string describes; an endpoint is one already.
 
-    :param proxyTimeout: for ``haproxy:``, asked at each connection how many seconds its header may take.
+    :param host: whose limits apply to those who wait for a PROXY header, with ``haproxy:``.
     :raises ValueError: there is none, whatever the parser made of it; the cause is chained.
     """
     try:
-        found = _parse(reactor, endpoint, proxyTimeout) if isinstance(endpoint, str) else endpoint
+        found = _parse(reactor, endpoint, host) if isinstance(endpoint, str) else endpoint
         if isinstance(found, StandardIOEndpoint):
             raise ValueError("standard input and output are nothing to listen on")
         return found
@@ -60,10 +60,10 @@ def resolveEndpoint(
         raise ValueError(f"bad endpoint {endpoint!r}: {said}") from error
 
 
-def _parse(reactor: Any, text: str, proxyTimeout: Callable[[], float]) -> IStreamServerEndpoint:
+def _parse(reactor: Any, text: str, host: ProxyHost) -> IStreamServerEndpoint:
     words, options = parseDescription(text)
     if words[0] == "haproxy":
-        return wrapServerProxy(_parse(reactor, _proxied(text), proxyTimeout), reactor, proxyTimeout)
+        return wrapServerProxy(_parse(reactor, _proxied(text), host), reactor, host)
     if words[0] in {"http", "https"}:
         raise ValueError("that is a URL; an endpoint is, for example, tcp:8080")
     if words[0] in {"tcp", "tcp6", "ssl"}:

@@ -88,7 +88,9 @@ class HttpConnection(TwistedProtocol):
         transport.registerProducer(self, True)
         site.connectionOpened(self)
         self._refusal = site.admission.connect(self.info.remoteAddress)
-        if self.info.isSecure:
+        if self._refusal is not None and not site.admission.isTelling:
+            self.abort()
+        elif self.info.isSecure:
             self._watch.handshake(site.configuration.handshakeTimeout)
         else:
             self._admit()
@@ -196,8 +198,7 @@ class HttpConnection(TwistedProtocol):
             if self.session is not None:
                 self.session.connectionLost(reason)
         finally:
-            if self._refusal is None:
-                self._site.admission.disconnect(self.info.remoteAddress)
+            self._site.admission.disconnect(self.info.remoteAddress, self._refusal is not None)
             self._site.connectionClosed(self)
 
     # What a session asks:

@@ -161,6 +161,8 @@ class Http2Session:
             return self.finish()
         self._isNew = self._isIdle = False
         streamId, status = event.streamId, event.error.status
+        if self.site.admission.judgesRequests:
+            status = self.site.admission.request(self._connection.info.remoteAddress) or status
         fields, content = errorResponse(status, self.site.serverField)
         self.wire.sendResponse(streamId, status, fields, len(content), content)
         self.wire.leave(streamId)

@@ -8,11 +8,12 @@ inside.
 
 from __future__ import annotations
 
-__all__ = ["ProxiedTransport", "ProxyFactory", "ProxyProtocol", "wrapServerProxy"]
+__all__ = ["ProxiedTransport", "ProxyFactory", "ProxyHost", "ProxyProtocol", "wrapServerProxy"]
 
 from collections.abc import Callable, Iterable
 from copy import copy
 from typing import Any
+from typing import Protocol as TypingProtocol
 
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.defer import Deferred
@@ -38,6 +39,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import alsoProvides, implementer
 
+from .configuration import HttpServerConfiguration
 from .wire.proxyheader import Address, ProxyError, ProxyHeader, ProxyHeaderReader
 
 _log = Logger()
@@ -133,6 +135,17 @@ def _addressOf(said: Address | None, own: Callable[[], IAddress]) -> IAddress:
     return kind("TCP", *said)
 
 
+class ProxyHost(TypingProtocol):
+    """The server, to which nobody has come yet."""
+
+    @property
+    def configuration(self) -> HttpServerConfiguration:
+        """The limits in force: `handshakeTimeout` and `maximumConnections` apply."""
+
+    def accepted(self, transport: Any) -> None:
+        """A connection was accepted."""
+
+
 class ProxyProtocol(Protocol):
     """Reads the header, then hands everything on to a protocol of the wrapped factory.
 
@@ -150,11 +163,12 @@ class ProxyProtocol(Protocol):
     def connectionMade(self) -> None:
         """Wait for the header, but not for ever."""
         factory = self._factory
-        factory.waiting.add(self)
+        factory.waits(self)
         if ITCPTransport.providedBy(self.transport):
             # Those above go by the peer, and leave out what came to the proxy through a Unix socket.
             self.transport.setTcpNoDelay(True)
-        self._deadline = factory.clock.callLater(factory.timeout(), self.refuse, "no header in time")
+        timeout = factory.host.configuration.handshakeTimeout
+        self._deadline = factory.clock.callLater(timeout, self.refuse, "no header in time")
 
     def dataReceived(self, data: bytes) -> None:
         """Octets from the proxy, and later through it."""
@@ -193,7 +207,7 @@ class ProxyProtocol(Protocol):
 
     def _stopWaiting(self) -> None:
         self._reader = None
-        self._factory.waiting.discard(self)
+        self._factory.waiting.pop(self, None)
         deadline, self._deadline = self._deadline, None
         if deadline is not None and deadline.active():
             deadline.cancel()
@@ -226,22 +240,34 @@ class ProxyFactory(Factory):
     noisy = False
 
     def __init__(
-        self, wrappedFactory: IProtocolFactory, clock: IReactorTime, timeout: Callable[[], float]
+        self,
+        wrappedFactory: IProtocolFactory,
+        clock: IReactorTime,
+        host: ProxyHost,
     ) -> None:
         """
         :param wrappedFactory: asked for a protocol with the address of the real peer, once that is known.
-        :param timeout: asked at each connection how many seconds its header may take in all.
+        :param host: its limits apply to those who wait.
         """
         self.wrappedFactory: Any = wrappedFactory
         self.clock = clock
-        self.timeout = timeout
-        self.waiting: set[ProxyProtocol] = set()
+        self.host = host
+        self.waiting: dict[ProxyProtocol, None] = {}
 
     def buildProtocol(self, addr: IAddress | None) -> ProxyProtocol:
         """A protocol that waits for a header."""
         protocol = ProxyProtocol(self)
         protocol.factory = self
         return protocol
+
+    def waits(self, protocol: ProxyProtocol) -> None:
+        """One more waits; perhaps too many do."""
+        self.waiting[protocol] = None
+        most = self.host.configuration.maximumConnections
+        if most and len(self.waiting) > most:
+            # A proxy sends its header at once, so it is the eldest that will not.
+            next(iter(self.waiting)).refuse("too many wait for their header")
+        self.host.accepted(protocol.transport)
 
     def doStart(self) -> None:
         """One more port listens."""
@@ -270,19 +296,24 @@ class _ProxyServerEndpoint:
     """Listens where another endpoint does, for proxies alone."""
 
     def __init__(
-        self, endpoint: IStreamServerEndpoint, clock: IReactorTime, timeout: Callable[[], float]
+        self,
+        endpoint: IStreamServerEndpoint,
+        clock: IReactorTime,
+        host: ProxyHost,
     ) -> None:
         self._endpoint = endpoint
         self._clock = clock
-        self._timeout = timeout
+        self._host = host
 
     def listen(self, protocolFactory: IProtocolFactory) -> Deferred[IListeningPort]:
         """See `IStreamServerEndpoint`."""
-        return self._endpoint.listen(ProxyFactory(protocolFactory, self._clock, self._timeout))
+        return self._endpoint.listen(ProxyFactory(protocolFactory, self._clock, self._host))
 
 
 def wrapServerProxy(
-    endpoint: IStreamServerEndpoint, clock: IReactorTime, timeout: Callable[[], float]
+    endpoint: IStreamServerEndpoint,
+    clock: IReactorTime,
+    host: ProxyHost,
 ) -> IStreamServerEndpoint:
     """An endpoint for what proxies relay to `endpoint`: beneath its TLS, if that is what it speaks.
 
@@ -293,9 +324,9 @@ def wrapServerProxy(
         raise ValueError(f"no PROXY header can come first on a {type(endpoint).__name__}")
     beneath = getattr(endpoint, "endpoint", None)
     if not IStreamServerEndpoint.providedBy(beneath):
-        return _ProxyServerEndpoint(endpoint, clock, timeout)
+        return _ProxyServerEndpoint(endpoint, clock, host)
     # What `wrapServerTLS` makes, `tls:` too: a layer around another endpoint.
     layer: Any = copy(endpoint)
-    layer.endpoint = wrapServerProxy(beneath, clock, timeout)
+    layer.endpoint = wrapServerProxy(beneath, clock, host)
     wrapped: IStreamServerEndpoint = layer
     return wrapped

@@ -74,7 +74,11 @@ class Site:
     def connectionOpened(self, connection: HttpConnection) -> None:
         """One more."""
         self.connections.add(connection)
-        self.intake.opened(connection.transport, self.clock)
+        self.accepted(connection.transport)
+
+    def accepted(self, transport: Any) -> None:
+        """A descriptor is in use, though perhaps nobody to talk to yet."""
+        self.intake.opened(transport, self.clock)
 
     def connectionDetached(self, connection: HttpConnection) -> None:
         """It counts until it is closed, but `close` leaves it alone."""

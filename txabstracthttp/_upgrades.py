@@ -198,6 +198,8 @@ def _merge(upgrade: WebSocketUpgrade, asked: Any) -> tuple[str | None, Fields]:
 
 
 def _listed(value: Any) -> Any:
+    if isinstance(value, bytes):
+        raise TypeError(f"a header's value is a str, not {value!r}")
     return value if isinstance(value, str) else [str(each) for each in value]
 
 

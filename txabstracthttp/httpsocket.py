@@ -188,12 +188,12 @@ class HttpSocket:
         :raises ValueError: a trailer that must not be sent, or less content than the Content-Length says; the
             connection is dropped then, since nothing else can tell the peer.
         """
+        fields = encodeTrailers(trailers)
         if self._state == NEW:
             self.begin()
         stream = self._stream
         if self._state != BEGUN or stream is None:
             return self._refuseUnlessGone()
-        fields = encodeTrailers(trailers)
         if stream.missing:
             missing = stream.missing
             self.abortConnection()

@@ -100,6 +100,10 @@ def mayHaveContent(method: str, status: int) -> bool:
     return method != "HEAD" and status not in (205, 304) and not forbidsLength(method, status)
 
 
+#: Keep-Alive is about one connection of HTTP/1, and a protocol error in HTTP/2.
+UNSENDABLE_TRAILERS = FORBIDDEN_TRAILERS | {b"keep-alive"}
+
+
 def encodeTrailers(trailers: HeadersLike) -> Fields:
     """Check a trailer section (section 6.5.1).
 
@@ -107,7 +111,7 @@ def encodeTrailers(trailers: HeadersLike) -> Fields:
     """
     fields = encodeFields(trailers)
     for name, _ in fields:
-        if name.lower() in FORBIDDEN_TRAILERS:
+        if name.lower() in UNSENDABLE_TRAILERS:
             raise ValueError(f"{name.decode('ascii')} cannot be a trailer")
     return fields
 

@@ -194,9 +194,7 @@ class AbstractHttpServer(Factory, ABC):
             elif isinstance(endpoint, sockets.socket):
                 port = adopt(reactor, endpoint, self)
             else:
-                port = await self._listen(
-                    resolveEndpoint(reactor, endpoint, lambda: self.configuration.handshakeTimeout)
-                )
+                port = await self._listen(resolveEndpoint(reactor, endpoint, self._site))
         except OSError as error:
             raise CannotListenError(None, str(endpoint), error) from error
         except (CannotListenError, CancelledError, ValueError):

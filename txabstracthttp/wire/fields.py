@@ -14,6 +14,7 @@ __all__ = [
     "expectsContinue",
     "isMethodKnown",
     "listed",
+    "sharedSection",
 ]
 
 from functools import lru_cache
@@ -226,3 +227,9 @@ class FieldSection:
 
     def on_headers_complete(self) -> None:
         self.complete = True
+
+
+@lru_cache(maxsize=16)
+def sharedSection(configuration: HttpServerConfiguration) -> FieldSection:
+    """For sections that come whole: one reader, and one parser of llhttp's, for all connections."""
+    return FieldSection(configuration)

@@ -129,7 +129,14 @@ class Connection(H2Connection):
 
     def _acknowledge_settings(self) -> list[Any]:
         frames = super()._acknowledge_settings()
-        self.encoder.header_table_size = min(self.encoder.header_table_size, LARGEST_TABLE)
+        encoder = self.encoder
+        if encoder.header_table_size > LARGEST_TABLE:  # noqa: PLR1730  # to say the same again means something
+            encoder.header_table_size = LARGEST_TABLE
+        if changes := encoder.table_size_changes:
+            # The smallest size and the last (RFC 7541 section 4.2).  hpack would say all of them, of which
+            # some may be too large by now; or none, when it was told the last one twice.
+            encoder.table_size_changes = sorted({min(changes), encoder.header_table_size})
+            encoder.header_table.resized = True
         return frames
 
     def _receive_goaway_frame(self, frame: Any) -> tuple[list[Any], list[Event]]:

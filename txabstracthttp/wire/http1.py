@@ -18,7 +18,7 @@ from .._events import BodyData, BodyEnd, Event, FieldPairs, Fields, Head, PeerEr
 from ..configuration import HttpServerConfiguration
 from ..errors import HttpError
 from .chunked import ChunkedReader
-from .fields import SMALL_SECTION, FieldSection
+from .fields import SMALL_SECTION, FieldSection, sharedSection
 from .framing import frame
 from .heads import encodeFields, encodeHead, rememberedHead
 from .requestline import RequestLine, checkBeginning, readRequestLine
@@ -43,6 +43,7 @@ class Http1Wire:
         "_answered",
         "_chunkedBody",
         "_chunkedResponse",
+        "_configuration",
         "_connectionField",
         "_emptyLines",
         "_fed",
@@ -56,6 +57,7 @@ class Http1Wire:
         "_request",
         "_scanned",
         "_section",
+        "_shared",
         "finished",
         "queued",
         "unread",
@@ -68,7 +70,9 @@ class Http1Wire:
         :param configuration: the limits in force.
         :param headFactory: what to make of a request's head; it takes the arguments of `Head`.
         """
-        self._section = FieldSection(configuration)
+        #: What reads heads that come in parts, and trailers; made for those who send them.
+        self._section: FieldSection | None = None
+        self.configuration = configuration
         self._headFactory = headFactory
         self._output: list[bytes] = []
         self._receive: Callable[[list[Event]], bool] = self._receiveHead
@@ -89,11 +93,19 @@ class Http1Wire:
     @property
     def configuration(self) -> HttpServerConfiguration:
         """The limits in force; may be replaced at any time."""
-        return self._section.configuration
+        return self._configuration
 
     @configuration.setter
     def configuration(self, configuration: HttpServerConfiguration) -> None:
-        self._section.configuration = configuration
+        self._configuration = configuration
+        self._shared = sharedSection(configuration)
+        if self._section is not None:
+            self._section.configuration = configuration
+
+    def _ownSection(self) -> FieldSection:
+        if self._section is None:
+            self._section = FieldSection(self._configuration)
+        return self._section
 
     # Octets in, events out:
 
@@ -135,6 +147,7 @@ class Http1Wire:
     def _expectHead(self) -> None:
         self._request: Head | None = None
         self._connectionField = b""
+        self._section = None
         self._received = False
         self._answered = False
 
@@ -144,8 +157,8 @@ class Http1Wire:
         if end < 4 or end > SMALL_SECTION or self._line is not None or octets[0] < 14:
             return self._receivePartOfHead(octets, end, events)
         # Most heads come whole.
-        section = self._section
-        line = readRequestLine(octets, section.configuration.maximumUrlSize)
+        section = self._shared
+        line = readRequestLine(octets, self._configuration.maximumUrlSize)
         assert line is not None
         if end == len(octets):
             self.unread = b""
@@ -167,7 +180,7 @@ class Http1Wire:
         if self._line is None:
             self._line = readRequestLine(octets, self.configuration.maximumUrlSize)
             if self._line is not None:
-                self._section.restart()
+                self._ownSection().restart()
         line = self._line
         if end < 4:
             if line is not None:
@@ -179,18 +192,19 @@ class Http1Wire:
         self.unread = octets[end:]
         self._line = None
         self._fed = 0
-        return self._completeHead(line, self._section, events)
+        return self._completeHead(line, self._ownSection(), events)
 
     def _receiveLines(self, octets: bytes, stop: int, available: int) -> None:
         """Read the head as far as `stop`, the end of a line, of the octets of it that are `available`."""
-        bound = self._section.rawLimit
+        section = self._ownSection()
+        bound = section.rawLimit
         if bound is not None:
             bound += octets.find(b"\n") + 1
             if available > bound:
-                self._section.feed(octets[self._fed : octets.rfind(b"\n", 0, bound) + 1])
+                section.feed(octets[self._fed : octets.rfind(b"\n", 0, bound) + 1])
                 raise HttpError(431, "header section too large")
         if stop > self._fed:
-            self._section.feed(octets[self._fed : stop])
+            section.feed(octets[self._fed : stop])
             self._fed = stop
 
     def _skipEmptyLine(self, octets: bytes) -> bool:
@@ -215,7 +229,7 @@ class Http1Wire:
             self._received = True
             return False
         if head.contentLength is None:
-            self._chunkedBody = ChunkedReader(section)
+            self._chunkedBody = ChunkedReader(self._ownSection())
             self._receive = self._receiveChunked
         else:
             self._left = head.contentLength

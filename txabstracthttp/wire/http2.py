@@ -133,7 +133,7 @@ class Http2Wire:
         self._idleFrames = Budget(IDLE_FRAMES, IDLE_FRAMES_PER_SECOND, seconds)
         self._lateFrames = Budget(LATE_FRAMES, LATE_FRAMES_PER_SECOND, seconds)
         self._connectionCredit = 0
-        self._pinged = False
+        self._pinged = self._wasHeard = False
         self.finished = False
         self.relieved: list[int] = []
         self.ended: list[int] = []
@@ -192,6 +192,10 @@ class Http2Wire:
                 handler = _HANDLERS.get(type(event))
                 if handler is not None and not self.finished:
                     handler(self, event, events)
+            if self._wasHeard:
+                self._wasHeard = False
+                # Behind what came with it: h2 knows of those requests already.
+                self.beLast()
             if self._h2.headSize > self._largestHead:
                 self._goAwayCalmly("a header section that is far too large", events)
         except ProtocolError as error:
@@ -329,8 +333,7 @@ class Http2Wire:
         self._calm(self._idleFrames if not event.size else self._lateFrames, events)
 
     def _pingAcknowledged(self, event: Any, events: list[Event]) -> None:
-        if self._pinged:
-            self.beLast()
+        self._wasHeard = self._pinged
         self._calm(self._idleFrames, events)
 
     def _peerLeaves(self, event: Any, events: list[Event]) -> None:
@@ -538,10 +541,14 @@ class Http2Wire:
         return data
 
 
+#: TE too: it is for requests, and clients take any value but one for a protocol error.
+_LEFT_OUT = CONNECTION_FIELDS | {b"te"}
+
+
 def _encode(status: int, fields: FieldPairs) -> Fields:
     """Section 8.3.2; what is about one HTTP/1 connection has no place here (section 8.2.2)."""
     lowered = [(name.lower(), value) for name, value in fields]
-    return [(b":status", b"%d" % status), *[each for each in lowered if each[0] not in CONNECTION_FIELDS]]
+    return [(b":status", b"%d" % status), *[each for each in lowered if each[0] not in _LEFT_OUT]]
 
 
 _HANDLERS: dict[type, Callable[[Http2Wire, Any, list[Event]], None]] = {
