@@ -94,6 +94,17 @@ def test_untilThereAreAgain(doorman: Doorman) -> None:
     assert not doorman.clock.getDelayedCalls()
 
 
+def test_orUntilOneHasGone(doorman: Doorman) -> None:
+    doorman.free = LIMIT - RESERVE
+    doorman.open(LIMIT - RESERVE)
+    doorman.intake.closed()
+    assert doorman.port.paused
+    doorman.free -= 1
+    doorman.intake.closed()
+    assert not doorman.port.paused
+    assert not doorman.clock.getDelayedCalls()
+
+
 @pytest.mark.parametrize("descriptor", [-1, None, "7"])
 def test_whatHasNoDescriptor(doorman: Doorman, descriptor: object) -> None:
     assert doorman.open(descriptor)

@@ -44,7 +44,21 @@ class BaseChannel(ABC):
         self._draining = False
         #: What was said to a user who was not there yet.
         self._configuration: HttpServerConfiguration | None = None
+        self._failure: Failure | None = None
         self.isBlocked = blocked
+
+    def _greet(self, user: ChannelUser) -> None:
+        """From now on there is a user, who hears first what has changed meanwhile."""
+        self._user = user
+        if self._configuration is not None:
+            user.configure(self._configuration)
+
+    def _catchUp(self, user: ChannelUser) -> None:
+        """And behind what the peer has sent, what has happened."""
+        if self._draining:
+            user.goAway()
+        if self._failure is not None:
+            user.failed(self._failure)
 
     def connectionLost(self, reason: Failure) -> None:
         """The end."""
@@ -102,7 +116,9 @@ class BaseChannel(ABC):
         self._production.stop()
 
     def _producerFailed(self, failure: Failure) -> None:
-        if self._user is not None:
+        if self._user is None:
+            self._failure = failure
+        else:
             self._user.failed(failure)
 
     def _isTooMuch(self, pending: int) -> bool:

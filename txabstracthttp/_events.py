@@ -88,7 +88,8 @@ class PeerError:
 
     def __init__(self, streamId: int, error: HttpError) -> None:
         self.streamId = streamId
-        self.error = error
+        # Not the one that was raised: its traceback would keep all that was read so far.
+        self.error = HttpError(error.status, error.reason)
 
 
 class StreamReset:

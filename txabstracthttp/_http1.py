@@ -154,7 +154,8 @@ class Http1Session:
     def _settle(self) -> None:
         """Nothing more to do for now: what is waited for, and how long?"""
         unread = len(self.wire.unread)
-        if self._exchange is not None or self._inflow is not None:
+        isBusy = self._exchange is not None or self._inflow is not None
+        if isBusy:
             self._watch.noInput()
         elif self.wire.finished:
             return self.finish()
@@ -164,7 +165,9 @@ class Http1Session:
             return self._watch.input(False)
         else:
             self._watch.input(unread > 0 and not self._blocked)
-        full = unread > READ_AHEAD or (self._inflow is not None and self._inflow.isFull)
+        # A head that is arriving has bounds of its own, and whoever stops to read it will never have it.
+        isAhead = unread > READ_AHEAD and (isBusy or self._blocked)
+        full = isAhead or (self._inflow is not None and self._inflow.isFull)
         if self._connection.readPaused or full:
             self._connection.pauseReading(full)
 
@@ -215,10 +218,10 @@ class Http1Session:
     def _endContent(self, event: BodyEnd) -> None:
         inflow, self._inflow = self._inflow, None
         if inflow is not None:
-            inflow.stop()
-            inflow.body.end(event.trailers)
-            if not inflow.body.streamed and not inflow.unwanted:
-                self._dispatch(inflow.request)
+            request = inflow.request
+            inflow.end(event.trailers)
+            if request is not None and not inflow.streamed and not inflow.unwanted:
+                self._dispatch(request)
 
     def _peerFailed(self, event: PeerError) -> None:
         self.refuse(None if self._inflow is None else self._inflow.request, event.error.status)
@@ -231,27 +234,27 @@ class Http1Session:
 
     # What a reader of content says (`InflowOwner`):
 
-    def contentWanted(self, request: HttpRequest) -> None:
+    def contentWanted(self, request: HttpRequest | None) -> None:
         """Somebody reads the content: the peer may send it."""
-        if self._continueOwed and self.isServing and self._isUnanswered(request):
+        if request and self._continueOwed and self.isServing and self._isUnanswered(request):
             self._continueOwed = False
             self.wire.sendInformational(request.streamId, 100, [])
             self.flush()
         self.contentTaken(0)
 
-    def _isUnanswered(self, request: HttpRequest) -> bool:
+    def _isUnanswered(self, request: HttpRequest | None) -> bool:
         exchange, inflow = self._exchange, self._inflow
         if exchange is not None:
             return exchange.request is request and exchange.isUntouched
         # Content that is collected first comes before its exchange.
-        return inflow is not None and not inflow.body.streamed
+        return inflow is not None and not inflow.streamed
 
     def contentTaken(self, size: int) -> None:
         """There is room again for what the peer sends."""
         if self._connection.readPaused and self.isServing and not self._batching:
             self._settle()
 
-    def readerFailed(self, request: HttpRequest, failure: Failure) -> None:
+    def readerFailed(self, request: HttpRequest | None, failure: Failure) -> None:
         """The application's reader raised an exception."""
         exchange = self._exchange
         isCurrent = exchange is not None and exchange.request is request
@@ -441,7 +444,7 @@ class Http1Session:
                 # It was begun, so there is something to be told of it.
                 self._record(exchange)
         if inflow is not None:
-            inflow.body.cut(reason.getErrorMessage())
+            inflow.cut(reason.getErrorMessage())
 
     def finish(self) -> None:
         """The last answer is known: write it, and go."""

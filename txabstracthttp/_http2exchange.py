@@ -99,7 +99,7 @@ class Http2Exchange:
             self.inflow.arrived(len(data))
             self.inflow.receive(data)
             # What is streamed was taken, or will be, by its reader.
-            if self.inflow is not None and not self.inflow.body.streamed:
+            if self.inflow is not None and not self.inflow.streamed:
                 self._session.keeping.add(self, len(data))
         elif self.request.upgrade:
             # Its window bounds it: there is no room for more until somebody has taken it.
@@ -127,9 +127,8 @@ class Http2Exchange:
         self._endedEarly = True
         inflow, self.inflow = self.inflow, None
         if inflow is not None:
-            inflow.stop()
-            inflow.body.end(trailers)
-            if not inflow.body.streamed and not inflow.unwanted:
+            inflow.end(trailers)
+            if not inflow.streamed and not inflow.unwanted:
                 self._session.keeping.complete(self)
                 self._dispatch()
 
@@ -158,10 +157,11 @@ class Http2Exchange:
             socket.connectionLost(reason)
             self._recordCut(socket)
         if inflow is not None:
-            inflow.stop()
-            inflow.body.cut(reason.getErrorMessage())
+            inflow.cut(reason.getErrorMessage())
         if channel is not None:
             channel.connectionLost(reason)
+        # It would keep us, and we it: a circle of much content.
+        self.request.leaveContent()
 
     def _recordCut(self, socket: HttpSocket) -> None:
         if socket.status:
@@ -170,7 +170,7 @@ class Http2Exchange:
 
     # What a reader of content says (`InflowOwner`):
 
-    def contentWanted(self, request: HttpRequest) -> None:
+    def contentWanted(self, request: HttpRequest | None) -> None:
         """Somebody reads the content: the peer may send it."""
         if self._continueOwed and (self.socket is None or self.socket.isUntouched):
             self._continueOwed = False
@@ -182,7 +182,7 @@ class Http2Exchange:
         self.wire.credit(self.streamId, size)
         self._session.flush()
 
-    def readerFailed(self, request: HttpRequest, failure: Failure) -> None:
+    def readerFailed(self, request: HttpRequest | None, failure: Failure) -> None:
         """The application's reader raised an exception."""
         self._session.site.handlingFailed(failure, request, self.socket)
 
@@ -209,12 +209,8 @@ class Http2Exchange:
         """The response is complete: what is still to come of the request is wanted no more."""
         inflow, self.inflow = self.inflow, None
         if inflow is not None:
-            inflow.stop()
-            if inflow.body.streamed:
-                inflow.body.cut(reason)
-            else:
-                # Nobody has seen it, nor will.
-                inflow.body.discard()
+            inflow.cut(reason)
+            if not inflow.streamed:
                 self._session.keeping.forget(self)
         self._deadlines.clear("handler")
         self.wire.leave(self.streamId)
@@ -309,6 +305,7 @@ class Http2Exchange:
                 self._recordCut(socket)
             # Who asked for it knows already.
             self.socket = None
+            self._letGo("the response was broken off")
             if self._isOver:
                 self._session.forget(self.streamId)
             self._session.flush()

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 __all__ = ["Inflow"]
 
+from weakref import ref
+
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
 from ._deadlines import Deadlines
+from ._events import Fields
 from ._seams import InflowOwner
 from .body import RequestBody
 from .configuration import HttpServerConfiguration
@@ -20,28 +23,33 @@ DISCARD = 64 * 1024
 #: `minimumBodyRate` is measured over windows of this many seconds of waiting for the peer.
 RATE_WINDOW = 10.0
 
+_OVER = RequestBody.complete()
+
 
 class Inflow:
     """The content of one request while it arrives.  Fills `txabstracthttp.body.BodyFlow`.
 
-    :ivar request: whose content it is.
-    :ivar body: where it goes.
+    :ivar body: where it goes, while it arrives.
+    :ivar streamed: it goes there as it comes; else it is kept until it is whole.
     :ivar unwanted: the answer is out, and what still comes is thrown away.
     """
 
     __slots__ = (
+        "_announced",
         "_clock",
         "_configuration",
         "_deadlines",
         "_isFirst",
+        "_kept",
         "_limit",
         "_owner",
+        "_request",
         "_since",
         "_size",
         "_waited",
         "_waitedFor",
         "body",
-        "request",
+        "streamed",
         "unwanted",
     )
 
@@ -61,27 +69,36 @@ class Inflow:
         self._deadlines = deadlines
         self._clock = clock
         self._size = 0
+        self._announced = request.contentLength
         #: The octets are those that came together with the head.
         self._isFirst = True
         #: Seconds that the reader waited for the peer, octets that came since, and since when it waits.
         self._waited = 0.0
         self._waitedFor = 0
         self._since: float | None = None
-        self.request = request
+        #: Kept for as long as content arrives.  Later it is with whoever answers it: we are with its content.
+        self._kept: HttpRequest | None = request
+        self._request = ref(request)
+        self.streamed = streamed
         self.body = RequestBody(self, streamed)
         self.unwanted = False
 
     def configure(self, configuration: HttpServerConfiguration) -> None:
         """Other limits and deadlines apply from now on; to streamed content, only the deadlines."""
         self._configuration = configuration
-        if not self.body.streamed:
+        if not self.streamed:
             self._limit = configuration.maximumBodySize
+
+    @property
+    def request(self) -> HttpRequest | None:
+        """Whose content it is; None when nobody has it any more."""
+        return self._request()
 
     # From the peer:
 
     def exceeds(self) -> bool:
         """Whether the peer announces more than it may send."""
-        length = self.request.contentLength
+        length = self._announced
         return self._limit is not None and length is not None and length > self._limit
 
     def arrived(self, size: int) -> None:
@@ -108,17 +125,39 @@ class Inflow:
     @property
     def isFull(self) -> bool:
         """Whether the reader has enough for now."""
-        return self.body.streamed and not self.unwanted and self.body.backlog > BACKLOG
+        return self.streamed and not self.unwanted and self.body.backlog > BACKLOG
 
     def stop(self) -> None:
-        """It ended, one way or the other."""
+        """It ended, one way or the other: nobody waits any more."""
+        self._kept = None
+        self._pause()
+
+    def end(self, trailers: Fields) -> None:
+        """That was all of it."""
+        self._letGo().end(trailers)
+
+    def cut(self, reason: str) -> None:
+        """There will be no more; what was collected has no reader, nor will have one."""
+        body = self._letGo()
+        if self.streamed:
+            body.cut(reason)
+        else:
+            body.discard()
+
+    def _letGo(self) -> RequestBody:
+        """Forget where it goes: who reads it keeps us, and there must be no circle of much content."""
+        self.stop()
+        body, self.body = self.body, _OVER
+        return body
+
+    def _pause(self) -> None:
         self._since = None
         self._deadlines.clear("body")
         self._deadlines.clear("rate")
 
     def canDiscard(self) -> bool:
         """Whether what is still to come may be little enough to be thrown away."""
-        length = self.request.contentLength
+        length = self._announced
         return length is None or length - self._size <= DISCARD
 
     def discard(self) -> None:
@@ -142,7 +181,7 @@ class Inflow:
         """The reader is busy."""
         if self._since is not None and not self.unwanted:
             self._waited += self._clock.seconds() - self._since
-            self.stop()
+            self._pause()
 
     def taken(self, size: int) -> None:
         """The reader has less to do."""

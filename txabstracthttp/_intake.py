@@ -21,7 +21,7 @@ _log = Logger()
 
 #: Descriptors that are left when ports pause: what one turn may still accept, and the files that are sent.
 RESERVE = 32
-#: Seconds until it is tried again.
+#: Seconds until it is looked whether others have closed something.
 PAUSE = 0.25
 #: Seconds in which it is said once.
 QUIET = 60.0
@@ -63,17 +63,23 @@ class Intake:
         self._resuming = clock.callLater(PAUSE, self._look, clock)
 
     def _look(self, clock: IReactorTime) -> None:
+        self._resuming = None
         if _isHigh(_lowestFree()):
             self._wait(clock)
         else:
-            self._resuming = None
+            self._ports.resume()
+
+    def closed(self) -> None:
+        """A connection has gone: is there room for others?"""
+        if self._resuming is not None and not _isHigh(_lowestFree()):
+            self.stop()
             self._ports.resume()
 
     def stop(self) -> None:
-        """There will be no others."""
-        if self._resuming is not None:
-            self._resuming.cancel()
-            self._resuming = None
+        """Look no more."""
+        resuming, self._resuming = self._resuming, None
+        if resuming is not None:
+            resuming.cancel()
 
 
 def _isHigh(descriptor: int | None) -> bool:

@@ -51,7 +51,9 @@ class Site(Protocol):
     def contentPolicy(self, request: HttpRequest) -> tuple[bool, int | None] | None:
         """Whether content is streamed, and how much may come; None if the application failed to say."""
 
-    def handlingFailed(self, failure: Failure, request: HttpRequest, socket: HttpSocket | None) -> None:
+    def handlingFailed(
+        self, failure: Failure, request: HttpRequest | None, socket: HttpSocket | None
+    ) -> None:
         """The application failed.  Never raises."""
 
     def dispatch(self, request: HttpRequest, socket: HttpSocket) -> None:
@@ -223,7 +225,7 @@ class StreamOwner(Protocol):
 class InflowOwner(Protocol):
     """What an inflow needs of its connection."""
 
-    def contentWanted(self, request: HttpRequest) -> None:
+    def contentWanted(self, request: HttpRequest | None) -> None:
         """Somebody reads: the peer may send (``100 Continue``)."""
 
     def contentTaken(self, size: int) -> None:
@@ -232,7 +234,7 @@ class InflowOwner(Protocol):
     def refuse(self, request: HttpRequest | None, status: int) -> None:
         """Too much, or too slow."""
 
-    def readerFailed(self, request: HttpRequest, failure: Failure) -> None:
+    def readerFailed(self, request: HttpRequest | None, failure: Failure) -> None:
         """The application's reader raised an exception."""
 
 

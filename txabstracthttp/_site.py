@@ -88,6 +88,7 @@ class Site:
     def connectionClosed(self, connection: HttpConnection) -> None:
         """One less."""
         self.connections.discard(connection)
+        self.intake.closed()
         self._tellIfEmpty()
 
     def _tellIfEmpty(self) -> None:
@@ -158,7 +159,9 @@ class Site:
             self._conclude(result, request, socket)
         return result
 
-    def handlingFailed(self, failure: Failure, request: HttpRequest, socket: HttpSocket | None) -> None:
+    def handlingFailed(
+        self, failure: Failure, request: HttpRequest | None, socket: HttpSocket | None
+    ) -> None:
         """500 if nothing was sent, else an abort; `socket` is None where the exchange is over.
 
         That a handler was cancelled, or that content was cut short by a peer that left, is news to nobody.

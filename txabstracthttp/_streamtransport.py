@@ -28,16 +28,14 @@ class StreamTransport(BaseChannel):
 
     def begin(self, user: ChannelUser) -> None:
         """Everything is for `user` from now on."""
-        self._user = user
-        if self._configuration is not None:
-            user.configure(self._configuration)
+        self._greet(user)
         early, self._early = self._early, []
         for data in early:
             self.receive(data)
         if self._endedEarly:
             self.receiveEnd()
-        elif self._draining:
-            user.goAway()
+        else:
+            self._catchUp(user)
 
     # From the peer:
 

@@ -32,6 +32,7 @@ from twisted.internet.interfaces import (
     ISSLTransport,
 )
 from twisted.internet.ssl import Certificate, CertificateOptions, TLSVersion
+from twisted.logger import Logger
 from zope.interface import implementer
 
 from ._certificates import CertificateLike, Credentials, KeyLike
@@ -40,6 +41,8 @@ from ._reloading import Find, WatchedPair, lookUp
 
 if TYPE_CHECKING:
     from constantly import NamedConstant
+
+_log = Logger()
 
 #: Authenticated encryption with forward secrecy alone; TLS 1.3 has its own list, all of that kind.
 CIPHERS = (
@@ -91,7 +94,7 @@ def connectionCreator(
         if privateKey is not None or protocol is not None or certificates:
             raise ValueError("a ready connection creator has its own key, protocol and certificates")
         _check(certificate)
-        return certificate
+        return _Guarded(certificate)
     more = [] if dhParameters is None else [Path(dhParameters).absolute()]
     build = partial(_buildContext, _version(protocol), more)
     byName: dict[bytes, WatchedPair] = {}
@@ -169,6 +172,23 @@ def _check(options: object) -> None:
             options.getContext()
         except Exception as error:
             raise ValueError(f"unusable TLS material: {error}") from error
+
+
+@implementer(IOpenSSLServerConnectionCreator)
+class _Guarded:
+    """A creator that is not ours, and may raise: Twisted would leave the connection to itself, for ever."""
+
+    def __init__(self, creator: IOpenSSLServerConnectionCreator) -> None:
+        self._creator = creator
+
+    def serverConnectionForTLS(self, tlsProtocol: Any) -> SSL.Connection:
+        """See `IOpenSSLServerConnectionCreator`."""
+        try:
+            return self._creator.serverConnectionForTLS(tlsProtocol)
+        except Exception:
+            _log.failure("{creator!r} made no TLS connection", creator=self._creator)
+            # Without a certificate nobody can agree with it.
+            return SSL.Connection(SSL.Context(SSL.TLS_SERVER_METHOD))
 
 
 class _Source(Protocol):

@@ -35,16 +35,14 @@ class Tunnel(BaseChannel):
 
     def begin(self, user: ChannelUser) -> None:
         """Everything is for `user` from now on; first of all, what came too early."""
-        self._user = user
-        if self._configuration is not None:
-            user.configure(self._configuration)
+        self._greet(user)
         unread, self._unread = self._unread, b""
         if unread:
             self.dataReceived(unread)
         if self._connection.readEnded and not self.disconnecting:
             self.readConnectionLost()
-        elif self._draining:
-            user.goAway()
+        else:
+            self._catchUp(user)
         self._regulate()
 
     # What the transport says:

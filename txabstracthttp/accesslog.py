@@ -56,11 +56,17 @@ class AccessLog:
             return
         data = self._rest + self._format(record).encode("ascii", "backslashreplace")
         try:
-            self._rest = data[self._file.write(data) :]
+            written = self._file.write(data) or 0
         except OSError as error:
             self._reportOnce(error)
+            return
+        if written == len(data):
+            self._rest, self._failing = b"", False
+        elif written < len(self._rest):
+            # There is still no room for the end of that line, and none for this one.
+            self._rest = self._rest[written:]
         else:
-            self._failing = False
+            self._rest = data[written:]
 
     def reopen(self) -> None:
         """Open the file by its name again, after somebody has renamed it to rotate the log.

@@ -54,6 +54,9 @@ class _Nowhere:
         failure.raiseException()
 
 
+_NOWHERE = _Nowhere()
+
+
 @implementer(IPushProducer)
 class RequestBody:
     """Content as it arrives: for a protocol, for a Deferred or for an ``async for``, but for one of them.
@@ -97,7 +100,7 @@ class RequestBody:
     @classmethod
     def complete(cls, content: bytes = b"") -> RequestBody:
         """Content that is all there from the beginning."""
-        return cls._complete(_Nowhere(), content)
+        return cls._complete(_NOWHERE, content)
 
     @classmethod
     def _complete(cls, flow: BodyFlow, content: bytes) -> RequestBody:
@@ -147,6 +150,10 @@ class RequestBody:
         self._pieces.clear()
         self.backlog = 0
         self.cut("the request was answered before its content had come")
+
+    def leave(self) -> None:
+        """Where it came from is told no more: neither how it is read, nor what readers raise."""
+        self._flow = _NOWHERE
 
     # What a reader says:
 

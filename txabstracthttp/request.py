@@ -51,7 +51,7 @@ class HttpRequest(Head):
     :ivar connection: what it has in common with the others that came by the same connection.
     """
 
-    __slots__ = ("_content", "_headers", "_path", "_query", "connection")
+    __slots__ = ("__weakref__", "_content", "_headers", "_path", "_query", "connection")
 
     connection: ConnectionInfo
 
@@ -130,6 +130,11 @@ class HttpRequest(Head):
     def receiveContent(self, content: RequestBody) -> None:
         """Content is on its way; called by the connection."""
         self._content = content
+
+    def leaveContent(self) -> None:
+        """Nobody is interested any more in how it is read; called by the connection."""
+        if self._content is not None:
+            self._content.leave()
 
     @property
     def trailers(self) -> HttpHeaders:

@@ -169,6 +169,11 @@ class FieldSection:
             self._parser = HttpRequestParser(self)
         self.reusable = False
 
+    def close(self) -> None:
+        """Read no more: it and its parser know each other, and would stay until the next full collection."""
+        del self._parser
+        self.fields = []
+
     def restartForTrailers(self) -> None:
         """Ready for a section that has no request line in front of it."""
         self.restart()

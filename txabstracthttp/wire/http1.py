@@ -107,6 +107,11 @@ class Http1Wire:
             self._section = FieldSection(self._configuration)
         return self._section
 
+    def _dropSection(self) -> None:
+        section, self._section = self._section, None
+        if section is not None:
+            section.close()
+
     # Octets in, events out:
 
     def receiveData(self, data: bytes) -> Sequence[Event]:
@@ -136,6 +141,9 @@ class Http1Wire:
         self.beLast()
         self._receive = self._receiveNothing
         self.unread = b""
+        # The connection may stay for a while, and what it was refused for may be large.
+        self._dropSection()
+        self._chunkedBody = self._line = None
         return PeerError(_STREAM, error)
 
     # Each step takes what it can from the buffer, and says whether the next one may go on.
@@ -147,7 +155,7 @@ class Http1Wire:
     def _expectHead(self) -> None:
         self._request: Head | None = None
         self._connectionField = b""
-        self._section = None
+        self._dropSection()
         self._received = False
         self._answered = False
 
