@@ -6,19 +6,19 @@ import re
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
+from . import browser
 from .errors import Failed
 from .target import Target
 
 CONNECTIONS = 64
 H2_CONNECTIONS, H2_STREAMS = 8, 16
 H2_FIRST = 1024  # requests, to see how many are made in a second
-WEB_SOCKETS = 32
-WS_CLIENT = Path(__file__).with_name("ws_client.py")
-POST = Path(__file__).with_name("post_64k.lua")
+FOLDER = Path(__file__).parent
 BUFFER = 256 * 1024
 GIB = 1024**3
 UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0}
@@ -35,30 +35,34 @@ class Load:
     seconds: float
 
 
-def wrk(target: Target, path: str, seconds: int, *options: str) -> Load:
-    """One thread, 64 keep-alive connections, one request in flight on each."""
-    command = [
-        "wrk",
-        "-t1",
-        f"-c{CONNECTIONS}",
-        f"-d{seconds}s",
-        "--timeout",
-        "10s",
-        *options,
-        target.url(path),
-    ]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 30, check=False)
-    except subprocess.TimeoutExpired as error:
-        raise Failed(f"wrk did not end: {error}") from error
-    if done.returncode:
-        raise Failed(f"wrk ended with {done.returncode}: {(done.stderr or done.stdout).strip()}")
-    return readWrk(done.stdout)
+Drive = Callable[[Target, str, int], Load]
 
 
-def wrkPost(target: Target, path: str, seconds: int) -> Load:
-    """The same, with a POST of 64 KiB."""
-    return wrk(target, path, seconds, "-s", str(POST))
+def wrk(
+    target: Target, path: str, seconds: int, options: Sequence[str] = (), script: Sequence[str] = ()
+) -> Load:
+    """One thread, 64 keep-alive connections, one request in flight on each.
+
+    :param script: what stands behind the URL, for the script that is among the options.
+    """
+    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--timeout", "10s", *options]
+    return readWrk(_output([*command, target.url(path), *script], seconds + 30))
+
+
+def wrkBrowser(target: Target, path: str, seconds: int) -> Load:
+    """The same, with the head that a browser sends."""
+    fields = [f"-H{name}: {value}" for name, value in browser.FIELDS.items()]
+    return wrk(target, path, seconds, fields)
+
+
+def wrkPipelined(target: Target, path: str, seconds: int) -> Load:
+    """The same, with 16 requests in flight on each connection."""
+    return wrk(target, path, seconds, ["-s", str(FOLDER / "pipelined.lua")])
+
+
+def wrkPost(target: Target, path: str, seconds: int, size: int) -> Load:
+    """The same, with a POST of `size` octets."""
+    return wrk(target, path, seconds, ["-s", str(FOLDER / "post.lua")], ["--", str(size)])
 
 
 def readWrk(output: str) -> Load:
@@ -84,13 +88,7 @@ def h2load(target: Target, path: str, seconds: int) -> Load:
 
 def _h2load(target: Target, path: str, count: int, seconds: int) -> Load:
     command = ["h2load", f"-n{count}", f"-c{H2_CONNECTIONS}", f"-m{H2_STREAMS}", target.url(path)]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=4 * seconds + 60, check=False)
-    except subprocess.TimeoutExpired as error:
-        raise Failed(f"h2load did not end: {error}") from error
-    if done.returncode:
-        raise Failed(f"h2load ended with {done.returncode}: {(done.stderr or done.stdout).strip()}")
-    return readH2load(done.stdout, count)
+    return readH2load(_output(command, 4 * seconds + 60), count)
 
 
 def readH2load(output: str, count: int) -> Load:
@@ -108,18 +106,33 @@ def readH2load(output: str, count: int) -> Load:
     return Load(count, float(taken[1]) * UNITS[taken[2]])
 
 
-def webSockets(target: Target, path: str, seconds: int, size: int) -> Load:
-    """32 WebSockets, and one text message of `size` octets in flight on each."""
-    command = [sys.executable, str(WS_CLIENT)]
-    command += map(str, (target.port, path, size, WEB_SOCKETS, seconds))
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 60, check=False)
-    except subprocess.TimeoutExpired as error:
-        raise Failed(f"the WebSockets did not end: {error}") from error
-    if done.returncode:
-        raise Failed(f"WebSockets failed: {done.stderr.strip()[-300:]}")
-    count, taken = done.stdout.split()
+def webSockets(target: Target, path: str, seconds: int, size: int, connections: int = 32) -> Load:
+    """Some WebSockets, and one text message of `size` octets in flight on each."""
+    return _program("ws_client.py", seconds, target.port, path, size, connections, seconds)
+
+
+def handshakes(target: Target, path: str, seconds: int) -> Load:
+    """Four clients, each with a new connection over TLS for every request."""
+    return _program("tls_client.py", seconds, target.port, path, target.certificate, seconds)
+
+
+def _program(name: str, seconds: int, *arguments: object) -> Load:
+    """A client of our own, which prints how much was served and how many seconds it took."""
+    output = _output([sys.executable, str(FOLDER / name), *map(str, arguments)], seconds + 60)
+    count, taken = output.split()
     return Load(int(count), float(taken))
+
+
+def _output(command: list[str], patience: float) -> str:
+    """What a client that ends well prints."""
+    name = Path(command[1] if command[0] == sys.executable else command[0]).name
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=patience, check=False)
+    except subprocess.TimeoutExpired as error:
+        raise Failed(f"{name} did not end: {error}") from error
+    if done.returncode:
+        raise Failed(f"{name} ended with {done.returncode}: {(done.stderr or done.stdout).strip()[-300:]}")
+    return done.stdout
 
 
 def download(target: Target, path: str, seconds: int) -> Load:

@@ -35,8 +35,8 @@ def pinnedTo(core: int | None) -> Iterator[None]:
         os.sched_setaffinity(0, before)
 
 
-def raiseDescriptorLimit(wanted: int = 8192) -> None:
-    """Children inherit it: 1,000 idle connections do not fit into the usual 1,024."""
+def raiseDescriptorLimit(wanted: int = 16384) -> None:
+    """Children inherit it: 10,000 idle connections do not fit into the usual 1,024."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         best = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)

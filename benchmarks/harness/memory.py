@@ -14,7 +14,10 @@ from http.client import HTTPException
 from . import ws_client
 from .errors import Failed
 from .load import GIB, fetch
+from .machine import pinnedTo
 from .procfs import forgetPeak, peakKiB, residentKiB
+from .stage import Stage
+from .survey import Survey
 from .target import Target
 
 PIECE = bytes(64 * 1024)
@@ -33,7 +36,6 @@ class Burden:
     :ivar load: does it; raises `Failed` when it was not what it should be.
     """
 
-    name: str
     heading: str
     load: Callable[[Target], None]
 
@@ -47,6 +49,21 @@ def growthMiB(target: Target, burden: Burden) -> float:
     except (OSError, HTTPException, ValueError, ws_client.Wrong) as error:
         raise Failed(f"transfer failed: {error!r}") from error
     return (peakKiB(target.pid) - before) / 1024
+
+
+def survey(*burdens: Burden) -> Survey:
+    """Each of them on a fresh server."""
+
+    def take(stage: Stage) -> list[float]:
+        return [_grown(stage, burden) for burden in burdens]
+
+    headings = tuple(f"MiB on {each.heading}" for each in burdens)
+    return Survey(headings, take, headings[0], isOnce=True)
+
+
+def _grown(stage: Stage, burden: Burden) -> float:
+    with stage.verified() as target, pinnedTo(stage.cores.client):
+        return growthMiB(target, burden)
 
 
 def upload(target: Target) -> None:
@@ -95,3 +112,7 @@ def _pour(target: Target, path: str) -> None:
 def _requireGiB(size: int) -> None:
     if size != GIB:
         raise Failed(f"{size} octets were transferred, not {GIB}")
+
+
+TRANSFERS = survey(Burden("1 GiB up", upload), Burden("1 GiB down", download))
+FLOODS = survey(Burden("echoes unread", unread), Burden("a slow application", unhurried))

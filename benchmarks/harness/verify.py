@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from http.client import HTTPException, HTTPResponse
+from http.client import HTTPException, HTTPResponse, parse_headers
+from io import BufferedReader
+from socket import create_connection
 
-from . import ws_client
+from . import browser, ws_client
 from .errors import Failed
-from .target import Target
+from .target import HOST, Target
 
 MIB = 1024**2
 CHUNKED = b"400\r\n%b\r\n" % (b"x" * 1024) * 100 + b"0\r\n\r\n"
@@ -41,10 +43,38 @@ def http2(target: Target, path: str) -> None:
         raise Failed(f"no usable answer: {error!r}") from error
 
 
-def echo(target: Target, path: str) -> None:
-    """64 KiB come back as they went."""
-    with answer(target, path, MOTLEY) as response:
-        require(response.read() == MOTLEY, "not what was sent")
+def browserHello(target: Target, path: str) -> None:
+    """`helloWorld` for a browser, with all that it sends."""
+    with answer(target, path, fields=browser.FIELDS) as response:
+        seen = (mediaType(response.getheader("Content-Type")), response.read())
+        require(seen == ("text/plain", b"Hello, world"), f"{seen}")
+
+
+def pipelined(target: Target, path: str) -> None:
+    """16 requests in one write have 16 answers, each `helloWorld`."""
+    request = f"GET {path} HTTP/1.1\r\nHost: {HOST}:{target.port}\r\n\r\n".encode()
+    try:
+        with create_connection((HOST, target.port), 15) as connection:
+            connection.sendall(request * 16)
+            answers = connection.makefile("rb")
+            seen = [nextAnswer(answers) for _ in range(16)]
+    except (OSError, HTTPException, ValueError) as error:
+        raise Failed(f"no usable answers: {error!r}") from error
+    require(seen == [(b"200", "text/plain", b"Hello, world")] * 16, f"{seen}")
+
+
+def nextAnswer(answers: BufferedReader) -> tuple[bytes, str, bytes]:
+    """Status, media type and content of one answer that tells its length."""
+    status = answers.readline().split()[1:2]
+    head = parse_headers(answers)
+    content = answers.read(int(head["Content-Length"] or 0))
+    return (status[0] if status else b"", mediaType(head["Content-Type"]), content)
+
+
+def echo(target: Target, path: str, size: int = 65536) -> None:
+    """What was sent comes back as it went."""
+    with answer(target, path, MOTLEY[:size]) as response:
+        require(response.read() == MOTLEY[:size], "not what was sent")
 
 
 def mebibyte(target: Target, path: str) -> None:
@@ -75,11 +105,11 @@ def upload(target: Target, path: str) -> None:
         require(seen == b"%d" % MIB, f"{seen!r}")
 
 
-def webSocket(target: Target, path: str) -> None:
-    """Messages of all the sizes that are measured come back as they went, and it closes when it is asked."""
+def webSocket(target: Target, path: str, sizes: tuple[int, ...] = (32, 4096)) -> None:
+    """Messages of these sizes come back as they went, and it closes when it is asked."""
     try:
         with ws_client.openWebSocket(target.port, path) as connection:
-            for size in (32, 4096):
+            for size in sizes:
                 ws_client.exchange(connection, size)
             ws_client.close([connection])
     except (OSError, ws_client.Wrong) as error:
@@ -87,11 +117,13 @@ def webSocket(target: Target, path: str) -> None:
 
 
 @contextmanager
-def answer(target: Target, path: str, content: bytes | None = None) -> Iterator[HTTPResponse]:
+def answer(
+    target: Target, path: str, content: bytes | None = None, fields: Mapping[str, str] | None = None
+) -> Iterator[HTTPResponse]:
     """The answer to a GET, or to a POST of `content`; `Failed` unless it is 200 and the connection stays."""
     connection = target.connection()
     try:
-        connection.request("GET" if content is None else "POST", path, content)
+        connection.request("GET" if content is None else "POST", path, content, fields or {})
         response = connection.getresponse()
         require(response.status == 200, f"status {response.status}")
         yield response

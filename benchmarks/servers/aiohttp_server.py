@@ -7,7 +7,7 @@ import ssl
 from collections.abc import Awaitable, Callable
 
 from aiohttp import web
-from common import CHUNK, CHUNKS, MEBIBYTE, PIECE, PIECES, TAKES_SECONDS, Options, readOptions
+from common import CHUNK, CHUNKS, KEEP, MEBIBYTE, PIECE, PIECES, TAKES_SECONDS, Options, readOptions
 
 
 async def hello(request: web.Request) -> web.Response:
@@ -89,4 +89,5 @@ if __name__ == "__main__":
         access_log=None,
         print=None,
         backlog=1024,
+        keepalive_timeout=KEEP,
     )

@@ -12,6 +12,9 @@ CHUNKS = 100
 #: How long an application that cannot keep up has to do with each WebSocket message.
 TAKES_SECONDS = 0.01
 
+#: Seconds for which an idle connection is kept open: longer than any measurement with idle ones lasts.
+KEEP = 600
+
 #: How many pieces make up the content of each path that is streamed.
 PIECES = {"/100m": 100 * 16, "/1g": 1024 * 16}
 

@@ -9,9 +9,10 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-from common import CHUNK, CHUNKS, MEBIBYTE, PIECE, PIECES, readOptions
+from common import CHUNK, CHUNKS, KEEP, MEBIBYTE, PIECE, PIECES, readOptions
 from granian import Granian
 from granian.constants import Interfaces, Loops
+from granian.http import HTTP1Settings
 
 Route = Callable[[Any], Awaitable[None]]
 
@@ -76,6 +77,8 @@ if __name__ == "__main__":
         runtime_threads=1,
         loop=Loops.uvloop,
         backlog=2048,
+        backpressure=16384,  # that is how many connections it serves at a time
+        http1_settings=HTTP1Settings(header_read_timeout=KEEP * 1000),
         websockets=False,
         log_enabled=False,
         ssl_cert=Path(options.certificate) if options.certificate else None,

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from common import Options, readOptions
+from common import readOptions
+from endpoints import endpoint
 from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.events import RequestReceived
@@ -61,13 +62,6 @@ class Factory(ServerFactory):
 
     def acceptableProtocols(self) -> list[bytes]:
         return [b"h2"]
-
-
-def endpoint(options: Options) -> str:
-    where = f"{options.port}:interface=127.0.0.1:backlog=1024"
-    if options.certificate is None:
-        return f"tcp:{where}"
-    return f"ssl:{where}:certKey={options.certificate}:privateKey={options.key}"
 
 
 if __name__ == "__main__":

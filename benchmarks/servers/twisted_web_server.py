@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from common import CHUNK, CHUNKS, MEBIBYTE, PIECE, PIECES, Options, readOptions
+from common import CHUNK, CHUNKS, KEEP, MEBIBYTE, PIECE, PIECES, readOptions
+from endpoints import endpoint
 from pieces import Pieces
 from twisted.internet import reactor
 from twisted.internet.endpoints import serverFromString
@@ -64,14 +65,7 @@ class QuietSite(Site):
         """No access log: none of the servers compared here writes one."""
 
 
-def endpoint(options: Options) -> str:
-    where = f"{options.port}:interface=127.0.0.1:backlog=1024"
-    if options.certificate is None:
-        return f"tcp:{where}"
-    return f"ssl:{where}:certKey={options.certificate}:privateKey={options.key}"
-
-
 if __name__ == "__main__":
-    site: Any = QuietSite(Routes())
+    site: Any = QuietSite(Routes(), timeout=KEEP)
     serverFromString(reactor, endpoint(readOptions())).listen(site)
     reactor.run()

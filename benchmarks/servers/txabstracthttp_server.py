@@ -6,13 +6,13 @@ import sys
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
-from common import CHUNK, CHUNKS, MEBIBYTE, PIECE, PIECES, TAKES_SECONDS, readOptions
+from common import CHUNK, CHUNKS, KEEP, MEBIBYTE, PIECE, PIECES, TAKES_SECONDS, readOptions
 from pieces import Pieces
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 
-from txabstracthttp import AbstractHttpServer, HttpRequest, HttpSocket
+from txabstracthttp import AbstractHttpServer, HttpRequest, HttpServerConfiguration, HttpSocket
 
 if TYPE_CHECKING:
     from txabstracthttp import WebSocket
@@ -56,6 +56,12 @@ async def upload(request: HttpRequest, socket: HttpSocket) -> bool:
     return True
 
 
+def modules(request: HttpRequest, socket: HttpSocket) -> bool:
+    """What is loaded by now."""
+    socket.respond("\n".join(sys.modules))
+    return True
+
+
 def accept(request: HttpRequest, socket: HttpSocket) -> bool:
     return request.isWebSocketUpgrade
 
@@ -74,6 +80,7 @@ ROUTES: dict[bytes, Callable[[HttpRequest, HttpSocket], bool | Awaitable[bool]]]
     b"/up": upload,
     b"/100m": pieces,
     b"/1g": pieces,
+    b"/modules": modules,
     b"/ws": accept,
     b"/ws-slow": accept,
 }
@@ -100,11 +107,16 @@ class Routes(AbstractHttpServer):
             webSocket.binaryMessageReceived.connect(webSocket.sendBinaryMessage)
 
 
-if __name__ == "__main__":
+def main() -> None:
     options = readOptions()
     server = Routes()
+    server.setConfiguration(HttpServerConfiguration(keepAliveTimeout=KEEP))
     if options.certificate is not None:
         server.sslSetup(options.certificate, options.key)
     if not server.listen("127.0.0.1", options.port):
         sys.exit("could not listen")
     reactor.run()
+
+
+if __name__ == "__main__":
+    main()

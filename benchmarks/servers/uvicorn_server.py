@@ -9,7 +9,7 @@ from typing import Any
 
 import uvicorn
 from asgi import application
-from common import readOptions
+from common import KEEP, readOptions
 
 if __name__ == "__main__":
     options = readOptions()
@@ -24,6 +24,7 @@ if __name__ == "__main__":
         lifespan="off",
         interface="asgi3",
         access_log=False,
+        timeout_keep_alive=KEEP,
         log_level="warning",
         ssl_certfile=options.certificate,
         ssl_keyfile=options.key,
