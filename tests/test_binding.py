@@ -47,7 +47,8 @@ from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
 from txabstracthttp import AbstractHttpServer, HttpRequest, HttpSocket
-from txabstracthttp._binding import adopt, listeningSocket, listenOn, resolveEndpoint
+from txabstracthttp._binding import resolveEndpoint
+from txabstracthttp._listening import adopt, listeningSocket, listenOn
 
 GET = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 SOON = 5
@@ -560,7 +561,7 @@ class TestFailedAdoption:
             made.append(listeningSocket(*arguments))
             return made[0]
 
-        monkeypatch.setattr("txabstracthttp._binding.listeningSocket", remember)
+        monkeypatch.setattr("txabstracthttp._listening.listeningSocket", remember)
         with pytest.raises(OSError, match="open files"):
             listenOn(FullReactor(), "127.0.0.1", 0, Factory())
         assert made[0].fileno() == -1
@@ -600,7 +601,7 @@ class TestWrongTypes:
             TCP4ClientEndpoint(reactor, "127.0.0.1", 1),
             TCP4ServerEndpoint,
         ],
-        ids=repr,
+        ids=lambda wrong: repr(wrong).partition(" at 0x")[0],
     )
     def test_raisesAtOnce(self, wrong: Any) -> None:
         server = Hello()

@@ -24,8 +24,9 @@ from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
 from txabstracthttp._certificates import certificatesIn, hostNames, keysIn, loadCredentials
+from txabstracthttp._secured import peerCertificate
 from txabstracthttp._stapling import staplePath
-from txabstracthttp._tls import connectionCreator, folderConnectionCreator, peerCertificate
+from txabstracthttp._tls import connectionCreator, folderConnectionCreator
 
 
 class Shaken(NamedTuple):

@@ -138,6 +138,23 @@ class TestClose:
         peer.leave()
         assert closed.called
 
+    def test_aPeerThatReadsLate(self) -> None:
+        """Its answers wait for room; it has all the grace there is."""
+        keeper = Keeper()
+        peer = serve2(keeper, client={"settings": {INITIAL_WINDOW_SIZE: 2**24}})
+        peer.makeRoom(2**24)
+        large, small = peer.ask("/large"), peer.ask("/small", method="DELETE")
+        peer.transport.stuck = True
+        keeper.at("/large").respond(bytes(65536))
+        peer.conversation.advance(0.01)
+        keeper.at("/small").respond(b"", status=204)
+        peer.server.close(30)
+        peer.conversation.advance(PARTING, PARTING)
+        peer.transport.release()
+        peer.advance(0.1)
+        assert len(peer.answer(large).body) == 65536
+        assert (peer.answer(small).status, peer.answer(small).ended) == (204, True)
+
     def test_inAHandler(self) -> None:
         def handler(request: HttpRequest, socket: HttpSocket) -> bool:
             peer.server.close()
@@ -208,6 +225,13 @@ class TestPeersEnd:
         peer = serve2(echoPath)
         peer.got()
         peer.raw(frame(7, 0, 0, bytes(8)))
+        assert not peer.conversation.open
+
+    def test_halfClosedAndIdle(self) -> None:
+        """Nobody is there who could say that he has heard of the end."""
+        peer = serve2(echoPath)
+        peer.got()
+        peer.conversation.halfClose()
         assert not peer.conversation.open
 
     def test_halfClosed(self) -> None:

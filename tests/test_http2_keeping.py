@@ -10,9 +10,10 @@ from connectionhelpers import capturedFailures
 from http2helpers import Http2Peer, Keeper, serve2
 from hypothesis import given
 from hypothesis import strategies as st
+from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 
-from txabstracthttp import HttpServerConfiguration
+from txabstracthttp import HttpRequest, HttpServerConfiguration, HttpSocket
 
 WINDOW = 65535
 LIMIT = 400_000
@@ -141,6 +142,35 @@ def test_streamedContentIsNotKept() -> None:
     for request in keeper.requests:
         request.deliverBody(Sink())
     assert [peer.upload(each, bytes(300_000), end=True) for each in streams] == [b""] * 5
+
+
+@pytest.mark.parametrize("how", ["abort", "raise"])
+def test_whoBreaksOffBehindTheEnd(how: str, failures: list[Failure]) -> None:
+    """The head of a 204 ends the stream; what its handler does then must not keep the content for ever."""
+
+    async def handler(request: HttpRequest, socket: HttpSocket) -> bool:
+        if request.path != "/leak":
+            socket.respond(str(len(request.body)))
+            return True
+        socket.begin(204)
+        await deferLater(peer.clock, 0.01)  # type: ignore[arg-type]
+        if how == "raise":
+            raise RuntimeError("behind the head")
+        socket.abortConnection()
+        return True
+
+    peer = serve2(handler, maximumBodySize=LIMIT)
+    for _ in range(8):
+        peer.ask("/leak", "content-length: 60000", method="POST", body=bytes(60_000))
+        peer.advance(0.1)
+    failures.clear()
+    stream = peer.ask("/up", "content-length: 300000", method="POST", end=False)
+    rest = bytes(300_000)
+    while rest:
+        left = len(rest)
+        rest = peer.upload(stream, rest, end=True)
+        assert len(rest) < left
+    assert peer.brief(stream) == (200, b"300000")
 
 
 def test_theConnectionEndsAsAlways() -> None:

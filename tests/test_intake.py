@@ -15,7 +15,7 @@ from txabstracthttp import _intake
 from txabstracthttp._intake import PAUSE, QUIET, RESERVE, Intake
 from txabstracthttp._ports import AT_ONCE, PortRegistry
 
-LIMIT = 100
+LIMIT = 200
 
 
 class Port:
@@ -48,7 +48,8 @@ class Doorman:
         self.port, self.clock, self.free = Port(), SteadyClock(), 10
         registry = PortRegistry()
         registry.listed(registry.reserve(), self.port)  # type: ignore[arg-type]
-        self.intake = Intake(registry)
+        self.busy = True
+        self.intake = Intake(registry, lambda: self.busy)
         monkeypatch.setattr(_intake, "descriptorLimit", lambda: LIMIT)
         monkeypatch.setattr(_intake, "_lowestFree", lambda: self.free)
 
@@ -105,6 +106,31 @@ def test_orUntilOneHasGone(doorman: Doorman) -> None:
     assert not doorman.clock.getDelayedCalls()
 
 
+def test_ifOthersHoldThemAll(doorman: Doorman) -> None:
+    """Nothing of ours will close: then a few are better than none."""
+    doorman.free = LIMIT - 5
+    doorman.open(LIMIT - 6)
+    doorman.busy = False
+    doorman.clock.advance(PAUSE)
+    assert not doorman.port.paused
+    doorman.open(LIMIT - 6)
+    assert doorman.port.paused
+    doorman.intake.closed()
+    assert not doorman.port.paused
+
+
+def test_ofFewAPart(doorman: Doorman, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_intake, "descriptorLimit", lambda: 40)
+    assert doorman.open(40 - 11)
+    assert not doorman.open(40 - 10)
+
+
+def test_portsThatAreOpenedMeanwhile(doorman: Doorman) -> None:
+    doorman.open(LIMIT)
+    doorman.port.resumeProducing()
+    assert not doorman.open(LIMIT)
+
+
 @pytest.mark.parametrize("descriptor", [-1, None, "7"])
 def test_whatHasNoDescriptor(doorman: Doorman, descriptor: object) -> None:
     assert doorman.open(descriptor)
@@ -130,6 +156,9 @@ def test_theEnd(doorman: Doorman) -> None:
     doorman.intake.stop()
     assert not doorman.clock.getDelayedCalls()
     doorman.intake.stop()
+    # Those that were accepted at the last moment.
+    doorman.open(LIMIT)
+    assert not doorman.clock.getDelayedCalls()
 
 
 def test_aPortOfTwistedsAcceptsFewAtATime() -> None:

@@ -51,7 +51,8 @@ from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
 from txabstracthttp import AbstractHttpServer, HttpRequest, HttpServerConfiguration, HttpSocket
-from txabstracthttp._proxy import ProxiedTransport, ProxyFactory, ProxyProtocol, wrapServerProxy
+from txabstracthttp._proxied import ProxiedTransport
+from txabstracthttp._proxy import ProxyFactory, ProxyProtocol, wrapServerProxy
 from txabstracthttp._tls import connectionCreator
 
 SOON = 5

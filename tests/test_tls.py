@@ -34,7 +34,7 @@ from twisted.logger import LogEvent, LogLevel, capturedLogs, formatEvent
 from zope.interface import implementer
 
 from txabstracthttp import AbstractHttpServer, HttpRequest, HttpServerConfiguration, HttpSocket
-from txabstracthttp._tls import peerCertificate
+from txabstracthttp._secured import peerCertificate
 
 SOON = 5
 #: What nobody may see between the server and its client.
@@ -383,7 +383,7 @@ class TestBadMaterial:
             (bytearray(b"x"),),
             (CertificateOptions,),
         ],
-        ids=repr,
+        ids=lambda arguments: repr(arguments).partition(" at 0x")[0],
     )
     def test_wrongTypes(self, arguments: tuple[Any, ...]) -> None:
         with pytest.raises(TypeError):
@@ -391,7 +391,11 @@ class TestBadMaterial:
         with pytest.raises(TypeError):
             Marked().sslSetup(arguments[0], material().key)
 
-    @pytest.mark.parametrize("key", [1, object(), ["key.pem"], bytearray(b"x"), True], ids=repr)
+    @pytest.mark.parametrize(
+        "key",
+        [1, object(), ["key.pem"], bytearray(b"x"), True],
+        ids=lambda key: repr(key).partition(" at 0x")[0],
+    )
     def test_wrongTypesOfKeys(self, key: Any) -> None:
         with pytest.raises(TypeError):
             Marked().sslSetup(material().certificate, key)

@@ -32,10 +32,8 @@ class Closing:
         site = self._site
         site.emptied = self._mayEnd
         site.upgrades.closed = True
-        site.intake.stop()
         self._patience = site.clock.callLater(grace, self._abort)
         stopping = [port.stopListening() for port in ports]
-        self.isShut = True
         DeferredList(stopping, consumeErrors=True).addCallback(self._stopped)
         for connection in list(site.connections):
             connection.drain()
@@ -56,7 +54,14 @@ class Closing:
         return waiter
 
     def _stopped(self, _: object) -> None:
-        self._portsStopped = True
+        self._portsStopped = self.isShut = True
+        # Some were accepted at the last moment.
+        for connection in list(self._site.connections):
+            if self._patience is None:
+                connection.cancel()
+            else:
+                connection.drain()
+        self._site.intake.stop()
         self._mayEnd()
 
     def _abort(self) -> None:

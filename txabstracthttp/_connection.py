@@ -29,7 +29,7 @@ from ._farewell import Farewell
 from ._http1 import Http1Session
 from ._outlet import outletFor
 from ._seams import Session, Site
-from ._tls import agreedUpon, peerCertificate
+from ._secured import agreedUpon, peerCertificate
 from ._tlsinlet import receiveLean
 from ._watch import Watch
 from .configuration import HttpServerConfiguration
@@ -90,6 +90,8 @@ class HttpConnection(TwistedProtocol):
         self._refusal = site.admission.connect(self.info.remoteAddress)
         if self._refusal is not None and not site.admission.isTelling:
             self.abort()
+            # What is on its way from it is nobody's business.
+            self._gone = True
         elif self.info.isSecure:
             self._watch.handshake(site.configuration.handshakeTimeout)
         else:
@@ -126,6 +128,8 @@ class HttpConnection(TwistedProtocol):
             session.refuse(None, self._refusal)
         if self._isDraining:
             session.drain()
+            # A request can follow the handshake one round trip later only.
+            self._watch.parting(PARTING)
 
     def _speakHttp2(self) -> Http2Session:
         from ._http2 import Http2Session
@@ -224,7 +228,9 @@ class HttpConnection(TwistedProtocol):
     # Going:
 
     def drain(self) -> None:
-        """Close when what runs is over; at once if nothing does."""
+        """Close when what runs is over, and what is on its way has had its time."""
+        if self._isDraining:
+            return
         self._isDraining = True
         if self.session is None:
             self._watch.handshake(PARTING)

@@ -431,6 +431,7 @@ class Http1Session:
         """The connection is gone; so is the exchange that waited for its answer."""
         self.isServing = False
         self._loseExchange(reason)
+        self.wire.close()
 
     def _loseExchange(self, reason: Failure) -> None:
         # The writing side first: a reader that fails with the loss must not be answered for.

@@ -102,6 +102,8 @@ class Http2Session:
             return self._connection.farewell.close()
         self._work(self.wire.receiveEnd())
         if self._serving:
+            # Nobody is there any more to answer a PING.
+            self.wire.beLast()
             self.drain()
 
     def _settle(self) -> None:
@@ -306,7 +308,10 @@ class Http2Session:
 
     def partingExpired(self) -> None:
         """The peer does not say that it knows that we go."""
-        if self._isIdle:
+        if self.blocked:
+            # There are answers that it has not read.
+            self._watch.parting(PARTING)
+        elif self._isIdle:
             self.finish()
 
     def contentExpired(self) -> None:

@@ -306,7 +306,7 @@ class Http2Exchange:
             # Who asked for it knows already.
             self.socket = None
             self._letGo("the response was broken off")
-            if self._isOver:
+            if self._isOver and self.over():
                 self._session.forget(self.streamId)
             self._session.flush()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = ["PAUSE", "Intake", "descriptorLimit"]
 
 import os
+from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
@@ -42,16 +43,24 @@ class Intake:
     none for accept(), Twisted takes all that wait and closes them, with a line in the log for each.
     """
 
-    def __init__(self, ports: PortRegistry) -> None:
+    def __init__(self, ports: PortRegistry, isBusy: Callable[[], bool]) -> None:
+        """
+        :param isBusy: whether there are connections that will close some time.
+        """
         self._ports = ports
+        self._isBusy = isBusy
         self._resuming: IDelayedCall | None = None
         self._quietUntil = -QUIET
+        self._stopped = False
 
     def opened(self, transport: Any, clock: IReactorTime) -> None:
         """One more connection is here: may there be others?"""
-        if self._resuming is None and _isHigh(_descriptor(transport)):
+        if self._stopped or not _isHigh(_descriptor(transport)):
+            return
+        # Also such as were opened meanwhile.
+        self._ports.pause()
+        if self._resuming is None:
             self._complain(clock.seconds())
-            self._ports.pause()
             self._wait(clock)
 
     def _complain(self, now: float) -> None:
@@ -64,27 +73,33 @@ class Intake:
 
     def _look(self, clock: IReactorTime) -> None:
         self._resuming = None
-        if _isHigh(_lowestFree()):
-            self._wait(clock)
-        else:
+        if self._mayResume():
             self._ports.resume()
+        else:
+            self._wait(clock)
+
+    def _mayResume(self) -> bool:
+        """Others may hold the descriptors for ever: then some of ours are better than none."""
+        return not self._isBusy() or not _isHigh(_lowestFree())
 
     def closed(self) -> None:
         """A connection has gone: is there room for others?"""
-        if self._resuming is not None and not _isHigh(_lowestFree()):
-            self.stop()
+        if self._resuming is not None and self._mayResume():
+            self._resuming.cancel()
+            self._resuming = None
             self._ports.resume()
 
     def stop(self) -> None:
-        """Look no more."""
-        resuming, self._resuming = self._resuming, None
-        if resuming is not None:
-            resuming.cancel()
+        """There will be no others."""
+        self._stopped = True
+        if self._resuming is not None:
+            self._resuming.cancel()
+            self._resuming = None
 
 
 def _isHigh(descriptor: int | None) -> bool:
     limit = descriptorLimit()
-    return limit is not None and descriptor is not None and limit - descriptor <= RESERVE
+    return limit is not None and descriptor is not None and limit - descriptor <= min(RESERVE, limit // 4)
 
 
 def _descriptor(transport: Any) -> int | None:

@@ -18,7 +18,7 @@ from twisted.internet import tcp, unix
 from twisted.internet.interfaces import IReactorTime
 from twisted.protocols.tls import BufferingTLSTransport
 
-from ._proxy import ProxiedTransport
+from ._proxied import ProxiedTransport
 from ._tlsinlet import RECORD_SIZE
 
 #: What the reactor may offer the kernel in one go.  Twisted's 128 KiB make eight turns of a megabyte, each

@@ -9,6 +9,7 @@ from typing import Any
 from twisted.internet import tcp
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IAddress, IListeningPort
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
 try:
@@ -18,9 +19,9 @@ except ImportError:  # there are none on Windows
 
 
 #: Connections that a port accepts in one turn of the reactor.
-AT_ONCE = 16
+AT_ONCE = 8
 #: How often that at the end, at most.
-LAST_TURNS = 64
+LAST_TURNS = 128
 
 
 class _SteadyPort(tcp.Port):
@@ -31,17 +32,18 @@ class _SteadyPort(tcp.Port):
 
     numberAccepts = property(lambda port: AT_ONCE, lambda port, number: None)
 
-    def loseConnection(self, *reason: Any) -> Any:
-        """Stop, when those are in that wait to be accepted: the kernel would reset them, requests and all."""
-        if self.connected and not self.disconnecting:
+    #: Nobody else accepts from the socket, neither now nor when this process has gone.
+    isOwn = True
+
+    def connectionLost(self, reason: Failure) -> None:
+        """Close, when those are in that wait: the kernel would reset them, requests and all."""
+        if self.isOwn:
             for _ in range(LAST_TURNS):
                 seen = self.sessionno
                 self.doRead()
                 if self.sessionno == seen:
                     break
-        return super().loseConnection(*reason)
-
-    stopListening = loseConnection
+        super().connectionLost(reason)
 
 
 _STEADY: dict[type, type] = {tcp.Port: _SteadyPort}
@@ -61,13 +63,14 @@ class ListeningPort:
     It remembers its address, which Twisted's own forget when they stop.
     """
 
-    def __init__(self, registry: PortRegistry, place: int, port: IListeningPort) -> None:
+    def __init__(self, registry: PortRegistry, place: int, port: IListeningPort, isOwn: bool) -> None:
         self._registry = registry
         self._place = place
         self._port = port
         self._host = port.getHost()
         if type(port) in _STEADY:
             port.__class__ = _STEADY[type(port)]
+            port.isOwn = isOwn  # type: ignore[attr-defined]
 
     def startListening(self) -> None:
         """Listen again, after a stop.
@@ -115,9 +118,12 @@ class PortRegistry:
         self._places += 1
         return self._places
 
-    def listed(self, place: int, port: IListeningPort) -> ListeningPort:
-        """List `port`, which listens, at `place`."""
-        listed = ListeningPort(self, place, port)
+    def listed(self, place: int, port: IListeningPort, isOwn: bool = True) -> ListeningPort:
+        """List `port`, which listens, at `place`.
+
+        :param isOwn: false: its socket is somebody else's too, or will be.
+        """
+        listed = ListeningPort(self, place, port, isOwn)
         self.add(place, listed)
         return listed
 

@@ -8,131 +8,35 @@ inside.
 
 from __future__ import annotations
 
-__all__ = ["ProxiedTransport", "ProxyFactory", "ProxyHost", "ProxyProtocol", "wrapServerProxy"]
+__all__ = ["ProxyFactory", "ProxyHost", "ProxyProtocol", "wrapServerProxy"]
 
-from collections.abc import Callable, Iterable
 from copy import copy
 from typing import Any
 from typing import Protocol as TypingProtocol
 
-from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import SSL4ServerEndpoint, StandardIOEndpoint
 from twisted.internet.interfaces import (
     IAddress,
-    IConsumer,
     IDelayedCall,
-    IHalfCloseableDescriptor,
     IHalfCloseableProtocol,
     IListeningPort,
     ILoggingContext,
     IProtocolFactory,
-    IPushProducer,
     IReactorTime,
     IStreamServerEndpoint,
-    ISystemHandle,
     ITCPTransport,
-    ITransport,
 )
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import alsoProvides, implementer
 
+from ._proxied import ProxiedTransport
 from .configuration import HttpServerConfiguration
-from .wire.proxyheader import Address, ProxyError, ProxyHeader, ProxyHeaderReader
+from .wire.proxyheader import ProxyError, ProxyHeader, ProxyHeaderReader
 
 _log = Logger()
-
-#: What a transport may or may not provide; the one in front of it provides the same.
-_OPTIONAL = (ITCPTransport, IHalfCloseableDescriptor, ISystemHandle)
-
-
-@implementer(ITransport, IConsumer, IPushProducer)
-class ProxiedTransport:
-    """A transport that answers with the addresses of the relayed connection, and is the real one otherwise.
-
-    :ivar transport: the real one.
-    """
-
-    def __init__(self, transport: Any, header: ProxyHeader) -> None:
-        self.transport = transport
-        self._peer = _addressOf(header.source, transport.getPeer)
-        self._host = _addressOf(header.destination, transport.getHost)
-        alsoProvides(self, *(each for each in _OPTIONAL if each.providedBy(transport)))
-
-    def getPeer(self) -> IAddress:
-        """Who connected to the proxy."""
-        return self._peer
-
-    def getHost(self) -> IAddress:
-        """Where that one connected to."""
-        return self._host
-
-    # ITransport:
-
-    def write(self, data: bytes) -> None:
-        self.transport.write(data)
-
-    def writeSequence(self, data: Iterable[bytes]) -> None:
-        self.transport.writeSequence(data)
-
-    def loseConnection(self) -> None:
-        self.transport.loseConnection()
-
-    @property
-    def disconnecting(self) -> Any:
-        """Twisted's own protocols look at it, though no interface has it."""
-        return self.transport.disconnecting
-
-    # IConsumer and IPushProducer:
-
-    def registerProducer(self, producer: Any, streaming: bool) -> None:
-        self.transport.registerProducer(producer, streaming)
-
-    def unregisterProducer(self) -> None:
-        self.transport.unregisterProducer()
-
-    def pauseProducing(self) -> None:
-        self.transport.pauseProducing()
-
-    def resumeProducing(self) -> None:
-        self.transport.resumeProducing()
-
-    def stopProducing(self) -> None:
-        self.transport.stopProducing()
-
-    # ITCPTransport, IHalfCloseableDescriptor and ISystemHandle, where the real one provides them:
-
-    def abortConnection(self) -> None:
-        self.transport.abortConnection()
-
-    def loseWriteConnection(self) -> None:
-        self.transport.loseWriteConnection()
-
-    def getTcpNoDelay(self) -> Any:
-        return self.transport.getTcpNoDelay()
-
-    def setTcpNoDelay(self, enabled: bool) -> None:
-        self.transport.setTcpNoDelay(enabled)
-
-    def getTcpKeepAlive(self) -> Any:
-        return self.transport.getTcpKeepAlive()
-
-    def setTcpKeepAlive(self, enabled: bool) -> None:
-        self.transport.setTcpKeepAlive(enabled)
-
-    def getHandle(self) -> Any:
-        return self.transport.getHandle()
-
-
-def _addressOf(said: Address | None, own: Callable[[], IAddress]) -> IAddress:
-    if said is None:
-        return own()
-    if isinstance(said, bytes):
-        return UNIXAddress(said or None)
-    kind = IPv6Address if ":" in said[0] else IPv4Address
-    return kind("TCP", *said)
 
 
 class ProxyHost(TypingProtocol):
@@ -317,7 +221,7 @@ def wrapServerProxy(
 ) -> IStreamServerEndpoint:
     """An endpoint for what proxies relay to `endpoint`: beneath its TLS, if that is what it speaks.
 
-    :param timeout: asked at each connection how many seconds its header may take in all.
+    :param host: whose limits apply to those who wait for a header.
     :raises ValueError: an endpoint that takes no connections, or whose TLS nothing can be put beneath.
     """
     if isinstance(endpoint, SSL4ServerEndpoint | StandardIOEndpoint):

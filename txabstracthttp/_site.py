@@ -18,6 +18,7 @@ from ._admission import Admission
 from ._awaitables import asDeferred, isAwaitable
 from ._connection import HttpConnection
 from ._intake import Intake
+from ._ports import PortRegistry
 from ._upgrades import Upgrades
 from .configuration import Http2Configuration, HttpServerConfiguration
 from .errors import HttpError
@@ -43,14 +44,14 @@ class Site:
         missingHandler: Signal,
         exchangeFinished: Signal,
         upgrades: Upgrades,
-        intake: Intake,
+        ports: PortRegistry,
     ) -> None:
         self._handle = handle
         self._streamsBody = streamsBody
         self._missingHandler = missingHandler
         self.exchangeFinished = exchangeFinished
         self.upgrades = upgrades
-        self.intake = intake
+        self.intake = Intake(ports, lambda: bool(self.connections))
         self.connections: set[HttpConnection] = set()
         self.http2Configuration = Http2Configuration()
         configuration = HttpServerConfiguration()

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 __all__ = ["Staple", "loadStaple", "readStaple", "staplePath"]
 
+import hashlib
 import os
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.x509 import Certificate as X509Certificate
 from cryptography.x509.ocsp import OCSPCertStatus, OCSPResponse, OCSPResponseStatus, load_der_ocsp_response
 from twisted.logger import Logger
@@ -20,12 +22,12 @@ class Staple(NamedTuple):
     """A response of an OCSP responder (RFC 6960 section 4.2).
 
     :ivar octets: as it goes to clients.
-    :ivar serial: of the certificate that it is about.
+    :ivar certificate: which one it is about: its serial number, and a digest of its issuer's name.
     :ivar until: when there will be a newer one; None: it does not say.
     """
 
     octets: bytes
-    serial: int
+    certificate: tuple[int, bytes, str]
     until: datetime | None
 
     def current(self) -> bytes:
@@ -34,7 +36,9 @@ class Staple(NamedTuple):
 
     def isAbout(self, certificate: X509Certificate) -> bool:
         """Whether it is for this one."""
-        return self.serial == certificate.serial_number
+        serial, issuer, algorithm = self.certificate
+        name = certificate.issuer.public_bytes()
+        return serial == certificate.serial_number and hashlib.new(algorithm, name).digest() == issuer
 
 
 def staplePath(certificate: str | os.PathLike[str]) -> Path:
@@ -43,11 +47,10 @@ def staplePath(certificate: str | os.PathLike[str]) -> Path:
 
 
 def loadStaple(path: Path, certificate: X509Certificate) -> Staple | None:
-    """The response in a file; None if there is no such file, or it is for another certificate.
+    """The response for a certificate in a file; None if there is none that could be sent.
 
-    The latter is so when a certificate was renewed, and must not keep the new one from being used.
-
-    :raises ValueError: it cannot be read, or tells nothing good.
+    What is wrong with it is logged, and no more: it must not keep a server from starting, nor a certificate
+    that was renewed from being used.
     """
     staple = readStaple(path)
     if staple is not None and not staple.isAbout(certificate):
@@ -57,25 +60,24 @@ def loadStaple(path: Path, certificate: X509Certificate) -> Staple | None:
 
 
 def readStaple(path: Path) -> Staple | None:
-    """The response in a file, for whatever certificate; None if there is no such file.
-
-    :raises ValueError: it cannot be read, or tells nothing good.
-    """
+    """The response in a file, for whatever certificate; None likewise."""
     try:
         octets = path.read_bytes()
+        return _check(octets, load_der_ocsp_response(octets))
     except FileNotFoundError:
         return None
-    except OSError as error:
-        raise ValueError(f"cannot read {str(path)!r}: {error.strerror}") from error
-    try:
-        return _check(octets, load_der_ocsp_response(octets))
-    except ValueError as error:
-        raise ValueError(f"no usable OCSP response in {str(path)!r}: {error}") from error
+    except (OSError, ValueError, UnsupportedAlgorithm) as error:
+        _log.error("TLS: no usable OCSP response in {file}: {error}", file=str(path), error=error)
+        return None
 
 
 def _check(octets: bytes, response: OCSPResponse) -> Staple:
+    """
+    :raises ValueError: it tells nothing good.
+    """
     if response.response_status is not OCSPResponseStatus.SUCCESSFUL:
         raise ValueError(f"the responder says {response.response_status.name}")
     if response.certificate_status is not OCSPCertStatus.GOOD:
         raise ValueError(f"the certificate is {response.certificate_status.name}")
-    return Staple(octets, response.serial_number, response.next_update_utc)
+    about = response.serial_number, response.issuer_name_hash, response.hash_algorithm.name
+    return Staple(octets, about, response.next_update_utc)

@@ -10,10 +10,8 @@ __all__ = [
     "CIPHERS",
     "CertificateLike",
     "KeyLike",
-    "agreedUpon",
     "connectionCreator",
     "folderConnectionCreator",
-    "peerCertificate",
 ]
 
 import os
@@ -29,9 +27,8 @@ from OpenSSL._util import lib
 from twisted.internet.interfaces import (
     IOpenSSLServerConnectionCreator,
     IProtocolNegotiationFactory,
-    ISSLTransport,
 )
-from twisted.internet.ssl import Certificate, CertificateOptions, TLSVersion
+from twisted.internet.ssl import CertificateOptions, TLSVersion
 from twisted.logger import Logger
 from zope.interface import implementer
 
@@ -121,22 +118,6 @@ def folderConnectionCreator(
     """
     pairs = PemFolder(Path(folder).absolute(), partial(_buildContext, SSL.TLS1_2_VERSION, []))
     return _ConnectionCreator(pairs, [pairs], seconds)
-
-
-def peerCertificate(transport: Any) -> Certificate | None:
-    """Whom the peer has proved to be (mutual TLS), once the handshake is done; None: nobody."""
-    if not ISSLTransport.providedBy(transport):
-        return None
-    original = transport.getPeerCertificate()
-    return None if original is None else Certificate(original)
-
-
-def agreedUpon(transport: Any) -> tuple[str, str]:
-    """The version of TLS and the cipher suite, once the handshake is done; empty where nobody can tell."""
-    handle: Any = getattr(transport, "getHandle", lambda: None)()
-    if not hasattr(handle, "get_cipher_name"):
-        return "", ""
-    return handle.get_protocol_version_name(), handle.get_cipher_name() or ""
 
 
 def _version(protocol: NamedConstant | None) -> int:

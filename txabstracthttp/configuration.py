@@ -8,7 +8,6 @@ from __future__ import annotations
 __all__ = ["Http2Configuration", "HttpServerConfiguration", "configurationFromToml"]
 
 import math
-import tomllib
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import Field, dataclass, field, fields
 from difflib import get_close_matches
@@ -234,6 +233,9 @@ def configurationFromToml(text: str) -> tuple[HttpServerConfiguration, Http2Conf
 
     :raises ValueError: the text is no TOML, or has a key or a value that is not allowed.
     """
+    # Imported here, because most servers have no such file, and it costs start-up time.
+    import tomllib
+
     try:
         table = tomllib.loads(text)
         http2 = table.pop("http2", {})

@@ -24,10 +24,9 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from ._binding import adopt, checkEndpoint, listenOn, resolveEndpoint
 from ._closing import Closing
 from ._connection import HttpConnection
-from ._intake import Intake
+from ._listening import adopt, checkEndpoint, listenOn
 from ._ports import PortRegistry
 from ._site import Site
 from ._upgrades import Upgrades, Verifier
@@ -93,7 +92,7 @@ class AbstractHttpServer(Factory, ABC):
             self._missingHandler,
             self.exchangeFinished,
             self._upgrades,
-            Intake(self._ports),
+            self._ports,
         )
         if configuration is not None:
             self.setConfiguration(configuration)
@@ -194,6 +193,8 @@ class AbstractHttpServer(Factory, ABC):
             elif isinstance(endpoint, sockets.socket):
                 port = adopt(reactor, endpoint, self)
             else:
+                from ._binding import resolveEndpoint
+
                 port = await self._listen(resolveEndpoint(reactor, endpoint, self._site))
         except OSError as error:
             raise CannotListenError(None, str(endpoint), error) from error
@@ -201,7 +202,9 @@ class AbstractHttpServer(Factory, ABC):
             raise
         except Exception as error:
             raise ValueError(f"cannot listen on {endpoint!r}: {error}") from error
-        return self._ports.listed(place, port)
+        # Of sockets that were handed to us, Twisted remembers not to shut them down for others.
+        isOwn = endpoint is None or getattr(port, "_shouldShutdown", True)
+        return self._ports.listed(place, port, isOwn)
 
     async def _listen(self, endpoint: IStreamServerEndpoint) -> IListeningPort:
         listening = maybeDeferred(endpoint.listen, self)

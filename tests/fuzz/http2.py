@@ -34,7 +34,8 @@ from fuzz.choices import Choices
 from fuzz.http1 import pieces, single
 from txabstracthttp._events import BodyData, BodyEnd, Event, Head, PeerError, StreamReset
 from txabstracthttp.configuration import Http2Configuration, HttpServerConfiguration
-from txabstracthttp.wire.http2 import LARGEST_FRAME, Http2Wire
+from txabstracthttp.wire.http2 import Http2Wire
+from txabstracthttp.wire.http2queue import LARGEST_FRAME
 
 STREAMS, WINDOW, LIST = 3, 100, 400
 HTTP2 = Http2Configuration(
@@ -84,7 +85,7 @@ class Watched:
         for frame in framesOf(said):
             self._lookAtFrame(frame)
             self.frames.append(frame)
-        assert not self.wire._ready or self.wire._h2.outbound_flow_control_window <= 0
+        assert not self.wire._turns or self.wire._h2.outbound_flow_control_window <= 0
 
     def outcome(self) -> tuple[list[int], list[Any]] | None:
         """Codes of GOAWAY, and else what it told; None if it has reset a stream."""

@@ -16,15 +16,19 @@ import subprocess
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
+import pytest_twisted
 from h2 import events as h2events
 from http2helpers import Client
 from serverprocess import PATIENCE, ServerProcess, connect, readResponse
 from tlsmaterial import material
 from websockets.asyncio.client import connect as websockets
 from websockets.exceptions import ConnectionClosed
+
+from txabstracthttp import AbstractHttpServer, HttpRequest, HttpSocket
 
 CLIENTS = 40
 REQUEST = b"GET /slow?seconds=0.02 HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -39,6 +43,13 @@ def trusting(*protocols: str) -> ssl.SSLContext:
     if protocols:
         context.set_alpn_protocols(list(protocols))
     return context
+
+
+async def leave(writer: asyncio.StreamWriter) -> None:
+    writer.close()
+    # The other side may have closed, in whatever way.
+    with suppress(OSError):
+        await writer.wait_closed()
 
 
 async def http1(port: int, tls: ssl.SSLContext | None, seen: Counter[str]) -> None:
@@ -59,7 +70,7 @@ async def http1(port: int, tls: ssl.SSLContext | None, seen: Counter[str]) -> No
             break
         seen["answered" if ANSWER.fullmatch(answer) else "odd"] += 1
         isLast = b"Connection: close" in head
-    writer.close()
+    await leave(writer)
 
 
 async def http2(port: int, tls: ssl.SSLContext | None, seen: Counter[str]) -> None:
@@ -67,7 +78,7 @@ async def http2(port: int, tls: ssl.SSLContext | None, seen: Counter[str]) -> No
     name = None if tls is None else "localhost"
     reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=tls, server_hostname=name)
     await Http2Asker(reader, writer, seen).run()
-    writer.close()
+    await leave(writer)
 
 
 class Http2Asker:
@@ -164,6 +175,27 @@ def test_whoWaitsToBeAccepted(tmp_path: Path) -> None:
         assert {each.recv(1) for each in waiting} == {b""}
         for each in waiting:
             each.close()
+
+
+@pytest_twisted.ensureDeferred
+async def test_whatOthersWillServe() -> None:
+    """A socket that was handed to us is somebody else's afterwards, and so are those who wait there."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    heir = listener.dup()
+    server = Quiet()
+    await server.bind(listener)
+    with ExitStack() as stack:
+        stack.enter_context(heir)
+        waiting = [stack.enter_context(connect(heir.getsockname()[1])) for _ in range(5)]
+        await server.close()
+        heir.settimeout(5)
+        served = [stack.enter_context(heir.accept()[0]).getpeername() for _ in waiting]
+    assert len(served) == len(waiting)
+
+
+class Quiet(AbstractHttpServer):
+    def handleRequest(self, request: HttpRequest, socket: HttpSocket) -> bool:
+        return False
 
 
 def test_webSockets(tmp_path: Path) -> None:

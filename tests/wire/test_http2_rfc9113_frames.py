@@ -472,7 +472,7 @@ class TestSection691Windows:
         peer.say(request(3))
         peer.wire.sendResponse(3, 200, [], 3, b"abc")
         peer.say(reset(1))
-        assert list(peer.wire._ready) == [3]
+        assert list(peer.wire._turns._ready) == [3]
         peer.say(windowUpdate(0, 10))
         assert peer.outcome.sent(3) == b"abc"
 

@@ -30,6 +30,7 @@ from httptools import (
 from .._events import Fields
 from ..configuration import HttpServerConfiguration
 from ..errors import HttpError
+from .recall import Recall
 
 #: The fields that decide how a message is framed and what becomes of its connection.
 #: (Proxy-Connection means nothing to us, but llhttp acts on it as on Connection.)
@@ -123,6 +124,7 @@ class FieldSection:
 
     :ivar framing: the fields that decide framing, as (lower-case name, value) in order.
     :ivar complete: the empty line that ends the section was read.
+    :ivar recall: what sections that came whole have said before.
     :ivar reusable: the parser may go on behind this section: there was nothing in it that llhttp acts on.
     """
 
@@ -137,11 +139,13 @@ class FieldSection:
         "complete",
         "fields",
         "framing",
+        "recall",
         "reusable",
     )
 
     def __init__(self, configuration: HttpServerConfiguration) -> None:
         self.configuration = configuration
+        self.recall = Recall()
         self.reusable = False
         self.restart()
 
@@ -234,7 +238,18 @@ class FieldSection:
         self.complete = True
 
 
-@lru_cache(maxsize=16)
 def sharedSection(configuration: HttpServerConfiguration) -> FieldSection:
-    """For sections that come whole: one reader, and one parser of llhttp's, for all connections."""
-    return FieldSection(configuration)
+    """For sections that come whole: one reader, and one parser of llhttp's, for all with the same limits."""
+    return _sharedSection(
+        configuration.maximumTotalHeaderSize,
+        configuration.maximumHeaderFieldSize,
+        configuration.maximumHeaderFieldCount,
+    )
+
+
+@lru_cache(maxsize=16)
+def _sharedSection(total: int | None, each: int | None, count: int | None) -> FieldSection:
+    limits = HttpServerConfiguration(
+        maximumTotalHeaderSize=total, maximumHeaderFieldSize=each, maximumHeaderFieldCount=count
+    )
+    return FieldSection(limits)

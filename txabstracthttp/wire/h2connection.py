@@ -26,6 +26,8 @@ from h2.stream import StreamClosedBy, StreamInputs, StreamState
 from hpack.exceptions import HPACKError, OversizedHeaderListError
 from hyperframe.frame import DataFrame, RstStreamFrame, SettingsFrame
 
+from .hpackmemory import RememberingDecoder, RememberingEncoder
+
 if TYPE_CHECKING:
     from h2._typing import Buffer
 
@@ -76,8 +78,13 @@ class Connection(H2Connection):
     #: How many closed streams it is known of how they ended; h2's own number is some megabytes' worth.
     MAX_CLOSED_STREAMS = 1000
 
-    def __init__(self) -> None:
+    def __init__(self, huffman: bool = True) -> None:
+        """
+        :param huffman: whether the fields of responses are Huffman-coded.
+        """
         super().__init__(_CONFIGURATION)
+        self.encoder = RememberingEncoder(huffman)
+        self.decoder = RememberingDecoder()
         self.isClosing = False
         self._isGreeted = False
 

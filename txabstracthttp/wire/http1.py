@@ -21,11 +21,17 @@ from .chunked import ChunkedReader
 from .fields import SMALL_SECTION, FieldSection, sharedSection
 from .framing import frame
 from .heads import encodeFields, encodeHead, rememberedHead
+from .recall import Known
 from .requestline import RequestLine, checkBeginning, readRequestLine
 from .target import isAuthority
 
 #: Pieces of output larger than this are passed on as they are.
 LARGE = 64 * 1024
+#: Requests of the usual kind: these methods, and a path.
+USUAL = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
+SLASH = 47
+#: Octets of a request line beside method and target: two spaces, ``HTTP/1.1``, the line's end.
+BESIDE = 12
 #: One exchange at a time, so one identifier for all of them.
 _STREAM = 1
 _NO_EVENTS: tuple[Event, ...] = ()
@@ -139,11 +145,8 @@ class Http1Wire:
 
     def _refuse(self, error: HttpError) -> PeerError:
         self.beLast()
-        self._receive = self._receiveNothing
-        self.unread = b""
         # The connection may stay for a while, and what it was refused for may be large.
-        self._dropSection()
-        self._chunkedBody = self._line = None
+        self.close()
         return PeerError(_STREAM, error)
 
     # Each step takes what it can from the buffer, and says whether the next one may go on.
@@ -164,17 +167,25 @@ class Http1Wire:
         end = octets.find(b"\r\n\r\n", self._scanned) + 4
         if end < 4 or end > SMALL_SECTION or self._line is not None or octets[0] < 14:
             return self._receivePartOfHead(octets, end, events)
-        # Most heads come whole.
-        section = self._shared
+        # Most heads come whole, and most of them were here before.
         line = readRequestLine(octets, self._configuration.maximumUrlSize)
         assert line is not None
+        method, target, version = line
         if end == len(octets):
             self.unread = b""
         else:
             self.unread, octets = octets[end:], octets[:end]
-        section.restart()
-        section.feed(octets)
-        return self._completeHead(line, section, events)
+        section = self._shared
+        isUsual = method in USUAL and version == "1.1" and target[0] == SLASH
+        said = octets[len(method) + len(target) + BESIDE :] if isUsual else b""
+        known = section.recall.get(said)
+        if known is None:
+            section.restart()
+            section.feed(octets)
+            known = self._readHead(line, section)
+            if isUsual:
+                section.recall.keep(said, known)
+        return self._begin(line, known, events)
 
     def _receivePartOfHead(self, octets: bytes, end: int, events: list[Event]) -> bool:
         """Take the lines that are complete.  `end` is where the head ends; less than 4 if it does not yet."""
@@ -200,7 +211,7 @@ class Http1Wire:
         self.unread = octets[end:]
         self._line = None
         self._fed = 0
-        return self._completeHead(line, self._ownSection(), events)
+        return self._begin(line, self._readHead(line, self._ownSection()), events)
 
     def _receiveLines(self, octets: bytes, stop: int, available: int) -> None:
         """Read the head as far as `stop`, the end of a line, of the octets of it that are `available`."""
@@ -227,36 +238,38 @@ class Http1Wire:
         self.unread = octets[2:]
         return True
 
-    def _completeHead(self, line: RequestLine, section: FieldSection, events: list[Event]) -> bool:
+    def _readHead(self, line: RequestLine, section: FieldSection) -> Known:
         if not section.complete:
             raise HttpError(400, "malformed header section")
-        self._scanned = self._emptyLines = 0
-        head = self._request = self._makeHead(line, section)
-        events.append(head)
-        if head.contentLength == 0:
-            self._received = True
-            return False
-        if head.contentLength is None:
-            self._chunkedBody = ChunkedReader(self._ownSection())
-            self._receive = self._receiveChunked
-        else:
-            self._left = head.contentLength
-            self._receive = self._receiveContent
-        return True
-
-    def _makeHead(self, line: RequestLine, section: FieldSection) -> Head:
         method, target, version = line
         framing = section.framing
         if len(framing) == 1 and version == "1.1":
             name, host = framing[0]
-            if name == b"host" and target[0] == 47 and isAuthority(host):
+            if name == b"host" and target[0] == SLASH and isAuthority(host):
                 # Most requests: nothing but a Host field says anything of framing.
                 section.reusable = True
-                return self._headFactory(_STREAM, method, target, version, section.fields, host)
-        framed = frame(method, target, version, framing)
-        self._persistent = self._persistent and framed.persistent
-        self._connectionField = self._chooseConnectionField(version)
-        return self._headFactory(_STREAM, method, target, version, section.fields, *framed[:4])
+                return Known(section.fields, host, 0, False, False, True)
+        return Known(section.fields, *frame(method, target, version, framing))
+
+    def _begin(self, line: RequestLine, known: Known, events: list[Event]) -> bool:
+        self._scanned = self._emptyLines = 0
+        method, target, version = line
+        if version == "1.0" or not known.persistent:
+            self._persistent = self._persistent and known.persistent
+            self._connectionField = self._chooseConnectionField(version)
+        head = self._request = self._headFactory(_STREAM, method, target, version, *known[:5])
+        events.append(head)
+        length = head.contentLength
+        if length == 0:
+            self._received = True
+            return False
+        if length is None:
+            self._chunkedBody = ChunkedReader(self._ownSection())
+            self._receive = self._receiveChunked
+        else:
+            self._left = length
+            self._receive = self._receiveContent
+        return True
 
     def _chooseConnectionField(self, version: str) -> bytes:
         """Section 9.3: what has to be said of what comes after the response."""
@@ -307,8 +320,14 @@ class Http1Wire:
     def _finish(self) -> None:
         self.finished = True
         self._received = False
+        self.close()
+
+    def close(self) -> None:
+        """Forget what has come and was not complete."""
         self._receive = self._receiveNothing
         self.unread = b""
+        self._dropSection()
+        self._chunkedBody = self._line = None
 
     # What the application says in, octets out:
 

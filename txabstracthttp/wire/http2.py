@@ -1,15 +1,13 @@
 """HTTP/2 on the wire (RFC 9113), the server's side, by way of the h2 library.
 
-Content on its way out waits here, stream by stream, until the peer has room for it; streams take turns.
+Content on its way out waits, stream by stream, until the peer has room for it (`http2queue`).
 """
 
 from __future__ import annotations
 
 __all__ = ["Http2Wire"]
 
-from collections import deque
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any
 
 from h2 import events as h2events
@@ -22,14 +20,13 @@ from ..configuration import Http2Configuration, HttpServerConfiguration
 from ..errors import HttpError
 from .budget import Budget
 from .h2connection import Connection, Ignored, Refused
-from .http2head import CONNECTION_FIELDS, Malformed, readRequest, readTrailers
+from .http2head import CONNECTION_FIELDS, HeadReader, Malformed, readTrailers
+from .http2queue import Outgoing, Turns
 
 #: What is made ready to be written at a time.
 BATCH = 64 * 1024
 #: Content of a stream that waits beyond this holds its producer back.
 STREAM_BACKLOG = 64 * 1024
-#: The largest frame that is sent: streams take turns frame by frame.
-LARGEST_FRAME = 16 * 1024
 #: The connection's own window before anybody says anything (RFC 9113 section 6.9.2).
 INITIAL_WINDOW = 65535
 #: Streams that are reset, by either side for what the peer did: so many at once, and so many a second.
@@ -49,12 +46,9 @@ NO_ERROR = int(ErrorCodes.NO_ERROR)
 PROTOCOL_ERROR = int(ErrorCodes.PROTOCOL_ERROR)
 
 
-class _Stream:
+class _Stream(Outgoing):
     """One exchange as the wire sees it.
 
-    :ivar waiting: octets of content that wait to be sent, from `offset` in the first of `pieces`; `sent`:
-        those that were.
-    :ivar isQueued: it waits for its turn.
     :ivar isHead: a response has no content, whoever makes it.
     :ivar missing: octets of content that the request has announced, and that have not come; None: who knows.
     :ivar remoteEnded: the request is complete.
@@ -66,41 +60,21 @@ class _Stream:
         "credit",
         "ending",
         "isHead",
-        "isQueued",
         "left",
         "missing",
-        "offset",
-        "pieces",
         "remoteEnded",
         "requestTrailers",
-        "sent",
         "trailers",
-        "waiting",
     )
 
     def __init__(self, remoteEnded: bool) -> None:
-        self.pieces: deque[bytes] = deque()
-        self.waiting = self.sent = self.offset = 0
+        super().__init__()
         self.credit = 0
         self.missing: int | None = None
         self.remoteEnded = remoteEnded
-        self.isQueued = self.isHead = self.ending = self.left = False
+        self.isHead = self.ending = self.left = False
         self.trailers: Fields = []
         self.requestTrailers: Fields = []
-
-    def take(self, size: int) -> bytes:
-        """The next `size` octets, or fewer where a piece ends."""
-        piece, begin = self.pieces[0], self.offset
-        if begin + size < len(piece):
-            self.offset += size
-            piece = piece[begin : self.offset]
-        else:
-            self.pieces.popleft()
-            self.offset = 0
-            piece = piece[begin:]
-        self.waiting -= len(piece)
-        self.sent += len(piece)
-        return piece
 
 
 class Http2Wire:
@@ -124,11 +98,10 @@ class Http2Wire:
         :param seconds: tells the time, for limits on what comes in a second.
         :param headFactory: what to make of a request's head; it takes the arguments of `Head`.
         """
-        self.configuration = configuration
+        self._heads = HeadReader(configuration, http2.maximumHeaderListSize)
         self._http2 = http2
         self._headFactory = headFactory
         self._streams: dict[int, _Stream] = {}
-        self._ready: deque[int] = deque()
         self._resets = Budget(RESETS, RESETS_PER_SECOND, seconds)
         self._idleFrames = Budget(IDLE_FRAMES, IDLE_FRAMES_PER_SECOND, seconds)
         self._lateFrames = Budget(LATE_FRAMES, LATE_FRAMES_PER_SECOND, seconds)
@@ -137,7 +110,8 @@ class Http2Wire:
         self.finished = False
         self.relieved: list[int] = []
         self.ended: list[int] = []
-        self._h2 = Connection()
+        self._h2 = Connection(http2.huffmanCompressionEnabled)
+        self._turns = Turns(self._streams, self._h2.local_flow_control_window)
         self._largestHead = self._introduce()
 
     def _introduce(self) -> int:
@@ -165,8 +139,6 @@ class Http2Wire:
         connection.decoder.max_header_list_size = largest
         connection.local_settings = Settings(client=False, initial_values=values)
         connection.max_inbound_frame_size = http2.maxFrameSize
-        if not http2.huffmanCompressionEnabled:
-            connection.encoder.encode = partial(connection.encoder.encode, huffman=False)  # type: ignore[method-assign]
         connection.initiate_connection()
         if small:
             # The peer may send more until it knows.
@@ -174,6 +146,15 @@ class Http2Wire:
         if http2.sessionReceiveWindowSize > INITIAL_WINDOW:
             connection.increment_flow_control_window(http2.sessionReceiveWindowSize - INITIAL_WINDOW)
         return largest
+
+    @property
+    def configuration(self) -> HttpServerConfiguration:
+        """The limits in force; may be replaced at any time."""
+        return self._heads.limits
+
+    @configuration.setter
+    def configuration(self, configuration: HttpServerConfiguration) -> None:
+        self._heads = HeadReader(configuration, self._http2.maximumHeaderListSize)
 
     # Octets in, events out:
 
@@ -212,8 +193,8 @@ class Http2Wire:
 
     def _fail(self, reason: str) -> PeerError:
         self.finished = True
+        self._turns.clear()
         self._streams.clear()
-        self._ready.clear()
         return PeerError(0, HttpError(400, reason))
 
     def blame(self) -> None:
@@ -238,8 +219,7 @@ class Http2Wire:
         stream = self._streams[streamId] = _Stream(isComplete)
         self._idleFrames.earn(4)
         try:
-            self._checkListSize(event.headers)
-            head = readRequest(event.headers, isComplete, self.configuration)
+            head = self._heads.read(event.headers, isComplete)
         except Malformed:
             self._refuseStream(streamId, events)
         except HttpError as error:
@@ -248,12 +228,6 @@ class Http2Wire:
         else:
             stream.missing = head.contentLength
             events.append(self._headFactory(streamId, *head))
-
-    def _checkListSize(self, fields: Any) -> None:
-        """Section 6.5.2: 32 octets are added for each field."""
-        limit = self._http2.maximumHeaderListSize
-        if limit is not None and sum(len(name) + len(value) + 32 for name, value in fields) > limit:
-            raise HttpError(431, "header list too large")
 
     def _refuseStream(self, streamId: int, events: list[Event]) -> None:
         self.reset(streamId, PROTOCOL_ERROR)
@@ -315,15 +289,14 @@ class Http2Wire:
         if event.delta < SUBSTANTIAL:
             # Larger ones come to an end: a window has a bound.
             self._calm(self._idleFrames, events)
-        stream = self._streams.get(event.stream_id)
-        if stream is not None:
-            self._queue(event.stream_id, stream)
+        if event.stream_id in self._streams:
+            self._turns.join(event.stream_id)
 
     def _settingsChanged(self, event: Any, events: list[Event]) -> None:
         self._calm(self._idleFrames, events)
         # Windows may have changed with them (section 6.9.2).
-        for streamId, stream in self._streams.items():
-            self._queue(streamId, stream)
+        for streamId in self._streams:
+            self._turns.join(streamId)
 
     def _idleFrame(self, event: Any, events: list[Event]) -> None:
         self._calm(self._idleFrames, events)
@@ -380,9 +353,8 @@ class Http2Wire:
         """A piece of content, not empty."""
         stream = self._streams.get(streamId)
         if stream is not None and not stream.ending:
-            stream.pieces.append(data)
-            stream.waiting += len(data)
-            self._queue(streamId, stream)
+            stream.put(data)
+            self._turns.join(streamId)
 
     def sendEnd(self, streamId: int, trailers: Fields) -> None:
         """The content is complete."""
@@ -418,8 +390,7 @@ class Http2Wire:
         stream = self._streams.pop(streamId, None)
         if stream is None:
             return False
-        if stream.isQueued:
-            self._ready.remove(streamId)
+        self._turns.leave(streamId, stream)
         self.ended.append(streamId)
         return True
 
@@ -471,27 +442,20 @@ class Http2Wire:
         stream = self._streams.get(streamId)
         return 0 if stream is None else stream.sent
 
-    def _queue(self, streamId: int, stream: _Stream) -> None:
-        if stream.waiting and not stream.isQueued:
-            stream.isQueued = True
-            self._ready.append(streamId)
-
     def _pump(self) -> None:
-        """Turn what waits into frames, in turns, as far as windows allow.
+        """Turn what waits into frames, as far as windows allow.
 
-        Who has no room on its own stream waits elsewhere until it gets some.  While the connection has none
-        everybody keeps his place, or those in front would get all that comes.
+        While the connection has none everybody keeps his place, or those in front would get all that comes.
         """
         left = BATCH
-        while left > 0 and self._ready and self._h2.outbound_flow_control_window > 0:
-            streamId = self._ready.popleft()
-            stream = self._streams[streamId]
-            stream.isQueued = False
-            size = min(self._h2.local_flow_control_window(streamId), LARGEST_FRAME)
-            if size > 0:
-                left -= self._sendPiece(streamId, stream, size)
+        while left > 0 and self._h2.outbound_flow_control_window > 0:
+            turn = self._turns.next()
+            if turn is None:
+                break
+            left -= self._sendPiece(*turn)
 
-    def _sendPiece(self, streamId: int, stream: _Stream, size: int) -> int:
+    def _sendPiece(self, streamId: int, size: int) -> int:
+        stream = self._streams[streamId]
         wasFull = stream.waiting > STREAM_BACKLOG
         piece = stream.take(size)
         isLast = stream.ending and not stream.waiting and not stream.trailers
@@ -499,7 +463,7 @@ class Http2Wire:
         if len(piece) >= SUBSTANTIAL or not stream.waiting:
             self._idleFrames.earn(2)
         if stream.waiting:
-            self._queue(streamId, stream)
+            self._turns.join(streamId)
         elif isLast:
             self._endSent(streamId, stream)
         elif stream.ending:
@@ -535,7 +499,7 @@ class Http2Wire:
 
     def dataToSend(self) -> bytes:
         """What must be written to the peer next; the wire forgets it.  Ask again until there is nothing."""
-        if self._ready:
+        if self._turns:
             self._pump()
         data: bytes = self._h2.data_to_send()
         return data

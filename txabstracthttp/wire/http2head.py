@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-__all__ = ["CONNECTION_FIELDS", "Malformed", "RequestHead", "readRequest", "readTrailers"]
+__all__ = ["CONNECTION_FIELDS", "HeadReader", "Malformed", "RequestHead", "readRequest", "readTrailers"]
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from sys import maxsize
 from typing import NamedTuple
 
 from .._events import Fields
@@ -27,6 +29,9 @@ CONNECTION_FIELDS = frozenset(
     (b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade")
 )
 
+#: What a section that is remembered may take (section 6.5.2), and how many are.
+SMALL, MOST = 2048, 16
+
 
 class Malformed(Exception):
     """A message that is no message (section 8.1.1): the end of its stream."""
@@ -43,6 +48,34 @@ class RequestHead(NamedTuple):
     contentLength: int | None
     upgrade: bool
     expectsContinue: bool
+
+
+class HeadReader:
+    """Reads the field sections of requests; one that comes again, once.
+
+    :ivar limits: the limits in force.
+    """
+
+    def __init__(self, limits: HttpServerConfiguration, maximumListSize: int | None) -> None:
+        """
+        :param maximumListSize: `maximumHeaderListSize`.
+        """
+        self.limits = limits
+        self._maximum = maxsize if maximumListSize is None else maximumListSize
+        self._readAgain = lru_cache(maxsize=MOST)(self._read)
+
+    def read(self, section: Sequence[tuple[bytes, bytes]], isComplete: bool) -> RequestHead:
+        """See `readRequest`; beyond `maximumListSize`, 431 as well."""
+        # Section 6.5.2: 32 octets are added for each field.
+        size = 32 * len(section)
+        for name, value in section:
+            size += len(name) + len(value)
+        if size > self._maximum:
+            raise HttpError(431, "header list too large")
+        return (self._readAgain if size <= SMALL else self._read)(tuple(section), isComplete)
+
+    def _read(self, section: Sequence[tuple[bytes, bytes]], isComplete: bool) -> RequestHead:
+        return readRequest(section, isComplete, self.limits)
 
 
 def readRequest(
