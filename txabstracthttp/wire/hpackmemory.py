@@ -8,7 +8,8 @@ from __future__ import annotations
 
 __all__ = ["LARGEST", "MOST", "RememberingDecoder", "RememberingEncoder"]
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sized
+from contextlib import contextmanager
 from typing import Any
 
 from hpack import Decoder, Encoder
@@ -42,6 +43,15 @@ class _Memory(dict[Any, Any]):
         self.clear()
         return True
 
+    @contextmanager
+    def unlessItFails(self) -> Iterator[None]:
+        """Nobody knows what the table is behind an exception."""
+        try:
+            yield
+        except BaseException:
+            self.clear()
+            raise
+
     def keep(self, key: Any, value: Any) -> None:
         """Remember `value`; the oldest is forgotten for it."""
         if len(self) >= MOST:
@@ -50,7 +60,7 @@ class _Memory(dict[Any, Any]):
 
 
 class RememberingEncoder(Encoder):
-    """Encodes the field sections of responses."""
+    """Encodes the field sections of responses, whose fields are pairs: none is to be indexed, or never so."""
 
     def __init__(self, huffman: bool) -> None:
         """
@@ -60,6 +70,16 @@ class RememberingEncoder(Encoder):
         self._huffman = huffman
         self._memory = _Memory(self.header_table)
 
+    @property
+    def header_table_size(self) -> int:
+        """What the peer has room for."""
+        return int(self.header_table.maxsize)
+
+    @header_table_size.setter
+    def header_table_size(self, size: int) -> None:
+        self._memory.clear()
+        Encoder.header_table_size.fset(self, size)  # type: ignore[attr-defined]
+
     def encode(self, headers: Iterable[Any], huffman: bool = True) -> bytes:
         """The octets of a section; `huffman` is what was said at first."""
         section = tuple(headers)
@@ -68,18 +88,29 @@ class RememberingEncoder(Encoder):
         known: bytes | None = None if saysSize else self._memory.get(section)
         if known is not None:
             return known
-        octets: bytes = super().encode(section, self._huffman)
-        if not (self._memory.isOutdated() or saysSize) and len(octets) <= LARGEST:
+        with self._memory.unlessItFails():
+            octets: bytes = super().encode(section, self._huffman)
+        if not (self._memory.isOutdated() or saysSize) and _isSmall(octets, section):
             self._memory.keep(section, octets)
         return octets
 
 
 class RememberingDecoder(Decoder):
-    """Decodes the field sections of requests."""
+    """Decodes the field sections of requests, within bounds that stay as they are."""
 
     def __init__(self) -> None:
         super().__init__()
         self._memory = _Memory(self.header_table)
+
+    @property
+    def header_table_size(self) -> int:
+        """What the peer has made of what we have room for."""
+        return int(self.header_table.maxsize)
+
+    @header_table_size.setter
+    def header_table_size(self, size: int) -> None:
+        self._memory.clear()
+        Decoder.header_table_size.fset(self, size)  # type: ignore[attr-defined]
 
     def decode(self, data: bytes, raw: bool = False) -> Any:
         """The section that `data` stand for, as octets; it must not be changed.
@@ -89,11 +120,14 @@ class RememberingDecoder(Decoder):
         known = self._memory.get(data)
         if known is not None:
             return known
-        section = super().decode(data, raw=True)
-        if not self._memory.isOutdated() and self._isWorthIt(data, section):
+        with self._memory.unlessItFails():
+            section: Any = super().decode(data, raw=True)
+        # What changes the table's size comes in front, and is no part of the section.
+        changesSize = not data or SIZE_UPDATES // 2 <= data[0] < SIZE_UPDATES
+        if not (self._memory.isOutdated() or changesSize) and _isSmall(data, section):
             self._memory.keep(bytes(data), section)
         return section
 
-    def _isWorthIt(self, data: bytes, section: Any) -> bool:
-        changesSize = SIZE_UPDATES // 2 <= data[0] < SIZE_UPDATES if data else True
-        return not changesSize and len(data) <= LARGEST and len(section) <= MOST_FIELDS
+
+def _isSmall(octets: bytes, section: Sized) -> bool:
+    return len(octets) <= LARGEST and len(section) <= MOST_FIELDS

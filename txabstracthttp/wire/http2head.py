@@ -6,7 +6,7 @@ __all__ = ["CONNECTION_FIELDS", "HeadReader", "Malformed", "RequestHead", "readR
 
 import re
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from sys import maxsize
 from typing import NamedTuple
 
@@ -62,6 +62,7 @@ class HeadReader:
         """
         self.limits = limits
         self._maximum = maxsize if maximumListSize is None else maximumListSize
+        self._read = partial(readRequest, limits=limits)
         self._readAgain = lru_cache(maxsize=MOST)(self._read)
 
     def read(self, section: Sequence[tuple[bytes, bytes]], isComplete: bool) -> RequestHead:
@@ -73,9 +74,6 @@ class HeadReader:
         if size > self._maximum:
             raise HttpError(431, "header list too large")
         return (self._readAgain if size <= SMALL else self._read)(tuple(section), isComplete)
-
-    def _read(self, section: Sequence[tuple[bytes, bytes]], isComplete: bool) -> RequestHead:
-        return readRequest(section, isComplete, self.limits)
 
 
 def readRequest(

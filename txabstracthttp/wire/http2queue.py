@@ -77,7 +77,8 @@ class Turns:
 
     def clear(self) -> None:
         """They all are."""
-        self._ready.clear()
+        while self._ready:
+            self._streams[self._ready.pop()].isQueued = False
 
     def next(self) -> tuple[int, int] | None:
         """The stream whose turn it is, and how many octets it may send now; None: nobody has room."""
