@@ -289,9 +289,13 @@ class TestHttpx:
     def test_collected(self, client: httpx.Client) -> None:
         assert client.post("/", content=bytes(3 * MIB)).json()["body"] == 3 * MIB
 
-    def test_inThreads(self, client: httpx.Client) -> None:
-        """Of one connection, each with streams of its own."""
+    def test_inThreads(self, ports: Ports) -> None:
+        """Of one connection, each with streams of its own.
+
+        Not over TLS: the client reads and writes at a time, for which its side's TLS objects are not made.
+        """
         sizes: list[int] = []
+        client = httpx.Client(http1=False, http2=True, base_url=f"http://localhost:{ports.plain}")
 
         def fetch(size: int) -> None:
             sizes.extend(len(client.get(f"/big?size={size}").content) for _ in range(5))
@@ -301,6 +305,7 @@ class TestHttpx:
             thread.start()
         for thread in threads:
             thread.join(PATIENCE)
+        client.close()
         assert sorted(sizes) == sorted([1, 1000, 100_000, 500_000] * 5)
 
 

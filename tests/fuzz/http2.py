@@ -88,10 +88,13 @@ class Watched:
         assert not self.wire._turns or self.wire._h2.outbound_flow_control_window <= 0
 
     def outcome(self) -> tuple[list[int], list[Any]] | None:
-        """Codes of GOAWAY, and else what it told; None if it has reset a stream."""
+        """Codes of GOAWAY, and else what it told; None if it has reset a stream, or the peer has left."""
         if any(isinstance(frame, RstStreamFrame) for frame in self.frames):
             return None
         codes = [frame.error_code for frame in self.frames if isinstance(frame, GoAwayFrame)]
+        if any(isinstance(each, PeerError) and "GOAWAY" in each.error.reason for each in self.events):
+            # What is wrong behind a peer's farewell is seen in one piece with that, or not at all.
+            return None
         # What came in one piece with an error of the connection's is not told of any more.
         return codes, [] if self.wire.finished else [plain(event) for event in self.events]
 
@@ -141,7 +144,7 @@ class Watched:
 
 
 def http2Octets(data: bytes) -> None:
-    """Any octets behind the preface: the same, whole and cut up, as long as nobody resets anything.
+    """Any octets behind the preface: the same, whole and cut up, as long as nobody resets anything, or leaves.
 
     What comes behind a stream's fault, in one piece with it, comes before its reset.
     """

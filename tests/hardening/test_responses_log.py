@@ -78,10 +78,16 @@ class Logged:
     def statuses(self) -> list[int]:
         return [int(match["status"]) for match in self.lines()]
 
+    def close(self) -> None:
+        """Leave nothing open."""
+        self._log.close()
+
 
 @pytest.fixture(name="logged")
-def fixture_logged(tmp_path: Path) -> Logged:
-    return Logged(tmp_path)
+def fixture_logged(tmp_path: Path) -> Iterator[Logged]:
+    logged = Logged(tmp_path)
+    yield logged
+    logged.close()
 
 
 @pytest.fixture(autouse=True)

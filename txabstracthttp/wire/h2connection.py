@@ -9,7 +9,7 @@ from __future__ import annotations
 __all__ = ["Connection", "Ignored", "Refused"]
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from h2.config import H2Configuration
 from h2.connection import AllowedStreamIDs, ConnectionInputs, ConnectionState, H2Connection
@@ -27,9 +27,6 @@ from hpack.exceptions import HPACKError, OversizedHeaderListError
 from hyperframe.frame import DataFrame, RstStreamFrame, SettingsFrame
 
 from .hpackmemory import RememberingDecoder, RememberingEncoder
-
-if TYPE_CHECKING:
-    from h2._typing import Buffer
 
 #: What a peer may make us remember of the fields that we send (RFC 7541 section 4.2): the encoder looks
 #: through all of it for each of them.
@@ -98,14 +95,15 @@ class Connection(H2Connection):
         self.close_connection(code, last_stream_id=lastStreamId)
         self.state_machine.state = ConnectionState.SERVER_OPEN
 
-    def receive_data(self, data: Buffer) -> list[Event]:
-        """What octets mean; a frame that is too large is refused before it is complete, and not kept."""
-        events = super().receive_data(data)
+    def checkBegun(self) -> None:
+        """Look at the frame that is arriving; h2 would keep all of it before it finds it too large.
+
+        :raises FrameTooLargeError: it is, and that was said.
+        """
         begun = self.incoming_buffer._data
         if len(begun) >= FRAME_HEADER and int.from_bytes(begun[:3]) > self.max_inbound_frame_size:
             self._terminate_connection(ErrorCodes.FRAME_SIZE_ERROR)
             raise FrameTooLargeError("a frame that is too large has begun")
-        return events
 
     # A stream may have ended later in what h2 has read already than where we are:
 

@@ -59,7 +59,28 @@ class _Memory(dict[Any, Any]):
         self[key] = value
 
 
-class RememberingEncoder(Encoder):
+class _Remembering:
+    """What an encoder and a decoder have in common; in front of hpack's own."""
+
+    header_table: HeaderTable
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._memory = _Memory(self.header_table)
+
+    @property
+    def header_table_size(self) -> int:
+        """Octets that the table has room for."""
+        return int(self.header_table.maxsize)
+
+    @header_table_size.setter
+    def header_table_size(self, size: int) -> None:
+        self._memory.clear()
+        table: Any = super(_Remembering, type(self))
+        table.header_table_size.fset(self, size)
+
+
+class RememberingEncoder(_Remembering, Encoder):
     """Encodes the field sections of responses, whose fields are pairs: none is to be indexed, or never so."""
 
     def __init__(self, huffman: bool) -> None:
@@ -68,17 +89,6 @@ class RememberingEncoder(Encoder):
         """
         super().__init__()
         self._huffman = huffman
-        self._memory = _Memory(self.header_table)
-
-    @property
-    def header_table_size(self) -> int:
-        """What the peer has room for."""
-        return int(self.header_table.maxsize)
-
-    @header_table_size.setter
-    def header_table_size(self, size: int) -> None:
-        self._memory.clear()
-        Encoder.header_table_size.fset(self, size)  # type: ignore[attr-defined]
 
     def encode(self, headers: Iterable[Any], huffman: bool = True) -> bytes:
         """The octets of a section; `huffman` is what was said at first."""
@@ -95,22 +105,8 @@ class RememberingEncoder(Encoder):
         return octets
 
 
-class RememberingDecoder(Decoder):
+class RememberingDecoder(_Remembering, Decoder):
     """Decodes the field sections of requests, within bounds that stay as they are."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._memory = _Memory(self.header_table)
-
-    @property
-    def header_table_size(self) -> int:
-        """What the peer has made of what we have room for."""
-        return int(self.header_table.maxsize)
-
-    @header_table_size.setter
-    def header_table_size(self, size: int) -> None:
-        self._memory.clear()
-        Decoder.header_table_size.fset(self, size)  # type: ignore[attr-defined]
 
     def decode(self, data: bytes, raw: bool = False) -> Any:
         """The section that `data` stand for, as octets; it must not be changed.

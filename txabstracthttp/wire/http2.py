@@ -173,6 +173,8 @@ class Http2Wire:
                 handler = _HANDLERS.get(type(event))
                 if handler is not None and not self.finished:
                     handler(self, event, events)
+            if not self.finished:
+                self._h2.checkBegun()
             if self._wasHeard:
                 self._wasHeard = False
                 # Behind what came with it: h2 knows of those requests already.
