@@ -144,7 +144,7 @@ class Watched:
 
 
 def http2Octets(data: bytes) -> None:
-    """Any octets behind the preface: the same, whole and cut up, as long as nobody resets anything, or leaves.
+    """Any octets behind the preface: the same, whole and cut up, if nobody resets a stream, or leaves.
 
     What comes behind a stream's fault, in one piece with it, comes before its reset.
     """
