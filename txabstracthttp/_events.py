@@ -19,7 +19,8 @@ class Head:
     :ivar method: as received, for example ``GET``.
     :ivar target: the request target, as received (RFC 9112 section 3.2).
     :ivar version: ``"1.0"``, ``"1.1"`` or ``"2"``.
-    :ivar fields: the header section: names as received, values without surrounding white space.
+    :ivar fields: the header section: names as received, values without surrounding white space.  Not to be
+        changed: other requests that said the same may share it.
     :ivar authority: the Host field (RFC 9110 section 7.2), or what the target says instead of it.
     :ivar contentLength: octets of content to come; 0 without any, None while only its end will tell.
     :ivar upgrade: the peer asks to leave HTTP behind (``Connection: upgrade``, or CONNECT).

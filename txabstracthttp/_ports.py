@@ -37,7 +37,8 @@ class _SteadyPort(tcp.Port):
 
     def connectionLost(self, reason: Failure) -> None:
         """Close, when those are in that wait: the kernel would reset them, requests and all."""
-        if self.isOwn:
+        # Not so when the reactor ends all by itself: nobody would serve them.
+        if self.isOwn and self.disconnecting:
             for _ in range(LAST_TURNS):
                 seen = self.sessionno
                 self.doRead()

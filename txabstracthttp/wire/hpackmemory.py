@@ -81,7 +81,10 @@ class _Remembering:
 
 
 class RememberingEncoder(_Remembering, Encoder):
-    """Encodes the field sections of responses, whose fields are pairs: none is to be indexed, or never so."""
+    """Encodes the field sections of responses.
+
+    Their fields are plain pairs: one that hpack is told never to index equals one that it may.
+    """
 
     def __init__(self, huffman: bool) -> None:
         """
