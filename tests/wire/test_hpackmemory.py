@@ -223,7 +223,8 @@ class Decoders:
             section = decoder.decode(block, raw=True)
         except HPACKError as error:
             self.isBroken = True
-            return type(error), str(error)
+            # Some of what hpack says names an object by where it is.
+            return type(error), str(error).partition(" at 0x")[0]
         self.isBroken = False
         return [(type(field), tuple(field), field.indexable) for field in section]
 
