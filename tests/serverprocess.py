@@ -152,8 +152,10 @@ def readResponse(connection: socket.socket) -> tuple[bytes, bytes]:
         data += more
     top, _, content = data.partition(b"\r\n\r\n")
     length = int(top.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
-    while len(content) < length:
-        more = connection.recv(min(length - len(content), MIB))
-        assert more, (length, len(content))
-        content += more
-    return top, content
+    pieces, missing = [content], length - len(content)
+    while missing:
+        more = connection.recv(min(missing, MIB))
+        assert more, (length, missing)
+        pieces.append(more)
+        missing -= len(more)
+    return top, b"".join(pieces)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import shutil
 import socket
-import ssl
 import subprocess
 import sys
 import threading
@@ -14,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from serverprocess import connect, connectSecurely, readResponse
 from tlsmaterial import material
 
 MIB = 1024 * 1024
@@ -156,48 +156,15 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
     assert "Traceback" not in log, log
 
 
-def connect(port: int, receiveBuffer: int = 0) -> socket.socket:
-    connection = socket.socket()
-    connection.settimeout(PATIENCE)
-    if receiveBuffer:
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receiveBuffer)
-    connection.connect(("127.0.0.1", port))
-    return connection
-
-
-def connectSecurely(port: int) -> socket.socket:
-    context = ssl.create_default_context(cafile=str(material().authority))
-    return context.wrap_socket(connect(port), server_hostname="localhost")
-
-
 def head(target: str, *fields: str, method: str = "GET") -> bytes:
     return "\r\n".join([f"{method} {target} HTTP/1.1", "Host: localhost", *fields, "", ""]).encode()
-
-
-def response(connection: socket.socket) -> tuple[bytes, bytes]:
-    """The head and the content of a response with Content-Length."""
-    data = b""
-    while b"\r\n\r\n" not in data:
-        more = connection.recv(65536)
-        assert more, data
-        data += more
-    top, _, content = data.partition(b"\r\n\r\n")
-    length = int(top.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
-    pieces = [content]
-    missing = length - len(content)
-    while missing:
-        more = connection.recv(min(missing, MIB))
-        assert more
-        pieces.append(more)
-        missing -= len(more)
-    return top, b"".join(pieces)
 
 
 def ask(connection: socket.socket) -> float:
     """How long it takes to have a small request answered."""
     start = time.monotonic()
     connection.sendall(head("/small"))
-    assert response(connection)[1] == b"small"
+    assert readResponse(connection)[1] == b"small"
     return time.monotonic() - start
 
 
@@ -221,7 +188,7 @@ def warmUp(server: Process) -> None:
     with connect(server.port) as connection:
         connection.sendall(head("/count", f"Content-Length: {8 * MIB}", method="POST"))
         connection.sendall(b"x" * (8 * MIB))
-        response(connection)
+        readResponse(connection)
 
 
 @needsProc
@@ -263,7 +230,7 @@ class TestMemory:
             connection.sendall(head(path, f"Content-Length: {MUCH}", method="POST"))
             for _ in range(MUCH // MIB):
                 connection.sendall(piece)
-            content = response(connection)[1]
+            content = readResponse(connection)[1]
         if path == "/count":
             assert int(content) == MUCH
         else:
@@ -274,16 +241,16 @@ class TestMemory:
         size = 64 * MIB
         with connectSecurely(server.secure) as connection:
             connection.sendall(head("/small"))
-            response(connection)
+            readResponse(connection)
         warmUp(server)
         before = server.forgetPeak()
         with connectSecurely(server.secure) as connection:
             connection.sendall(head(f"/big?size={size}"))
-            assert len(response(connection)[1]) == size
+            assert len(readResponse(connection)[1]) == size
             connection.sendall(head("/count", f"Content-Length: {size}", method="POST"))
             for _ in range(size // MIB):
                 connection.sendall(b"x" * MIB)
-            assert int(response(connection)[1]) == size
+            assert int(readResponse(connection)[1]) == size
         assert server.memory("VmHWM") - before < GROWTH
 
     def test_throughTlsToAPeerThatDoesNotRead(self, server: Process) -> None:
@@ -342,7 +309,7 @@ class TestFairness:
                 connection.sendall(head("/digest", f"Content-Length: {MUCH // 2}", method="POST"))
                 for _ in range(MUCH // 2 // MIB):
                     connection.sendall(piece)
-                response(connection)
+                readResponse(connection)
 
         thread = threading.Thread(target=upload)
         latencies = []
@@ -379,7 +346,7 @@ class TestWriteTimeout:
         def cuts() -> int:
             with connect(server.impatient) as connection:
                 connection.sendall(head("/ended"))
-                return response(connection)[1].count(b"cut")
+                return readResponse(connection)[1].count(b"cut")
 
         with connect(server.impatient) as stalled:
             before = cuts()
@@ -398,7 +365,7 @@ class TestWriteTimeout:
             connection.sendall(head("/digest", "Content-Length: 3", method="POST") + b"a")
             time.sleep(2.5)
             connection.sendall(b"bc")
-            assert response(connection)[1] == hashlib.sha256(b"abc").hexdigest().encode()
+            assert readResponse(connection)[1] == hashlib.sha256(b"abc").hexdigest().encode()
 
 
 @pytest.mark.parametrize("version", ["1.0", "1.1"])
