@@ -12,6 +12,8 @@ from twisted.internet.interfaces import IAddress, IListeningPort
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from ._poller import pollerFor
+
 try:
     from twisted.internet import unix
 except ImportError:  # there are none on Windows
@@ -32,8 +34,17 @@ class _SteadyPort(tcp.Port):
 
     numberAccepts = property(lambda port: AT_ONCE, lambda port, number: None)
 
+    #: What a connection is here.
+    _connection: type = tcp.Server
+    #: What its connections take for the reactor.
+    poller: Any
+
     #: Nobody else accepts from the socket, neither now nor when this process has gone.
     isOwn = True
+
+    def transport(self, *arguments: Any) -> Any:  # type: ignore[override]
+        """A connection that was accepted; the last of `arguments` is its reactor."""
+        return self._connection(*arguments[:-1], self.poller)
 
     def connectionLost(self, reason: Failure) -> None:
         """Close, when those are in that wait: the kernel would reset them, requests and all."""
@@ -51,8 +62,10 @@ _STEADY: dict[type, type] = {tcp.Port: _SteadyPort}
 
 if unix is not None:
 
-    class _SteadyUnixPort(_SteadyPort, unix.Port):
+    class _SteadyUnixPort(_SteadyPort, unix.Port):  # type: ignore[misc]
         """The same on a Unix socket."""
+
+        _connection = unix.Server
 
     _STEADY[unix.Port] = _SteadyUnixPort
 
@@ -72,6 +85,7 @@ class ListeningPort:
         if type(port) in _STEADY:
             port.__class__ = _STEADY[type(port)]
             port.isOwn = isOwn  # type: ignore[attr-defined]
+            port.poller = pollerFor(port.reactor)  # type: ignore[attr-defined]
 
     def startListening(self) -> None:
         """Listen again, after a stop.
