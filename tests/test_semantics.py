@@ -284,7 +284,7 @@ class TestDate:
 
         for i in range(1000):
             assert dict(standardFields(b"%d" % i, b""))[b"Content-Type"] == b"%d" % i
-        assert len(semantics._Second.sections) <= 64
+        assert len(semantics._second.sections) <= 64
 
     @given(st.integers(0, 253402300799))
     def test_asOthersReadIt(self, seconds: int) -> None:

@@ -202,31 +202,27 @@ def errorPage(status: int, headers: HttpHeaders) -> tuple[str, HttpHeaders]:
 class _Second:
     """The header sections of one second: Date (section 6.6.1) changes no more often."""
 
-    start = 0.0
-    end = 0.0
-    date = b""
-    sections: dict[tuple[bytes | None, bytes], tuple[tuple[bytes, bytes], ...]] = {}
+    def __init__(self, start: int) -> None:
+        self.start, self.end = start, start + 1
+        self.date = httpDate(start)
+        self.sections: dict[tuple[bytes | None, bytes], tuple[tuple[bytes, bytes], ...]] = {}
 
 
 def standardFields(contentType: bytes | None, server: bytes) -> tuple[tuple[bytes, bytes], ...]:
     """The fields that every response has.  The same tuple comes again, so it is worth remembering."""
-    if not _Second.start <= time.time() < _Second.end:
-        _beginSecond(int(time.time()))
-    section = _Second.sections.get((contentType, server))
+    global _second
+    if not _second.start <= time.time() < _second.end:
+        _second = _Second(int(time.time()))
+    section = _second.sections.get((contentType, server))
     if section is None:
         section = _makeSection(contentType, server)
-        if len(_Second.sections) < 64:
-            _Second.sections[contentType, server] = section
+        if len(_second.sections) < 64:
+            _second.sections[contentType, server] = section
     return section
 
 
-def _beginSecond(number: int) -> None:
-    _Second.start, _Second.end = number, number + 1
-    _Second.date, _Second.sections = httpDate(number), {}
-
-
 def _makeSection(contentType: bytes | None, server: bytes) -> tuple[tuple[bytes, bytes], ...]:
-    fields = [(b"Date", _Second.date)]
+    fields = [(b"Date", _second.date)]
     if server:
         fields.append((b"Server", server))
     if contentType is not None:
@@ -240,3 +236,6 @@ def httpDate(seconds: float) -> bytes:
     return (
         f"{_DAYS[weekday]}, {day:02} {_MONTHS[month - 1]} {year:04} {hour:02}:{minute:02}:{second:02} GMT"
     ).encode("ascii")
+
+
+_second = _Second(0)

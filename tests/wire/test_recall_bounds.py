@@ -27,7 +27,7 @@ from txabstracthttp.headers import HttpHeaders
 from txabstracthttp.request import HttpRequest
 from txabstracthttp.wire.fields import sharedSection
 from txabstracthttp.wire.http1 import Http1Wire
-from txabstracthttp.wire.recall import LONGEST, MOST, Known, Recall
+from txabstracthttp.wire.recall import LONGEST, MOST, Recall
 
 turns = st.tuples(st.integers(0, 2), st.sampled_from(SECTIONS))
 sizes = st.sampled_from([0, LONGEST - 3, LONGEST, LONGEST + 1])
@@ -81,7 +81,7 @@ class TestBounds:
     def test_recallItself(self, sections: list[tuple[bytes, int]]) -> None:
         memory = Recall()
         for number, (begin, size) in enumerate(sections):
-            octets, known = begin.ljust(size), Known([], b"", number, False, False, True)
+            octets, known = begin.ljust(size), ([], b"", number, False, False, True)
             memory.keep(octets, known)
             assert memory.get(octets) is (known if len(octets) <= LONGEST else None)
             assertBounds(memory)

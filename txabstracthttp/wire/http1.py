@@ -158,7 +158,8 @@ class Http1Wire:
     def _expectHead(self) -> None:
         self._request: Head | None = None
         self._connectionField = b""
-        self._dropSection()
+        if self._section is not None:
+            self._dropSection()
         self._received = False
         self._answered = False
 
@@ -248,18 +249,20 @@ class Http1Wire:
             if name == b"host" and target[0] == SLASH and isAuthority(host):
                 # Most requests: nothing but a Host field says anything of framing.
                 section.reusable = True
-                return Known(section.fields, host, 0, False, False, True)
-        return Known(section.fields, *frame(method, target, version, framing))
+                return section.fields, host, 0, False, False, True
+        return section.fields, *frame(method, target, version, framing)
 
     def _begin(self, line: RequestLine, known: Known, events: list[Event]) -> bool:
         self._scanned = self._emptyLines = 0
         method, target, version = line
-        if version == "1.0" or not known.persistent:
-            self._persistent = self._persistent and known.persistent
+        fields, authority, length, upgrade, expectsContinue, persistent = known
+        if version == "1.0" or not persistent:
+            self._persistent = self._persistent and persistent
             self._connectionField = self._chooseConnectionField(version)
-        head = self._request = self._headFactory(_STREAM, method, target, version, *known[:5])
+        head = self._request = self._headFactory(
+            _STREAM, method, target, version, fields, authority, length, upgrade, expectsContinue
+        )
         events.append(head)
-        length = head.contentLength
         if length == 0:
             self._received = True
             return False
@@ -344,7 +347,7 @@ class Http1Wire:
         if length is None:
             self._say(b"%b%b\r\n" % (head, self._connectionField))
         elif len(body) <= LARGE:
-            data = b"%b%bContent-Length: %d\r\n\r\n%b" % (head, self._connectionField, length, body)
+            data = b"".join((head, self._connectionField, b"Content-Length: %d\r\n\r\n" % length, body))
             self._output.append(data)
             self.queued += len(data)
         else:

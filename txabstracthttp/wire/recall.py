@@ -9,23 +9,14 @@ from __future__ import annotations
 
 __all__ = ["LONGEST", "MOST", "Known", "Recall"]
 
-from typing import NamedTuple
-
 from .._events import Fields
 
 #: Octets of a section that is remembered, and how many sections are.
 LONGEST, MOST = 2048, 128
 
 
-class Known(NamedTuple):
-    """What a section says: its fields, and how they frame the message (see `framing.Framing`)."""
-
-    fields: Fields
-    authority: bytes
-    contentLength: int | None
-    upgrade: bool
-    expectsContinue: bool
-    persistent: bool
+#: What a section says: its fields, and how they frame the message, in the order of `framing.Framing`.
+Known = tuple[Fields, bytes, int | None, bool, bool, bool]
 
 
 class Recall:

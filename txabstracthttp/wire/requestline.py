@@ -40,7 +40,7 @@ def readRequestLine(octets: bytes, limit: int | None) -> RequestLine | None:
     if limit is not None and len(target) > limit:
         raise HttpError(414, "request target too long")
     method = _METHODS.get(name) or name.decode("ascii")
-    if target[0] != 47 or b"%00" in target or method == "CONNECT":
+    if target[0] != 47 or (37 in target and b"%00" in target) or method == "CONNECT":
         checkTarget(method, target)
     return method, target, "1.1" if minor == b"1" else "1.0"
 
