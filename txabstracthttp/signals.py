@@ -27,16 +27,17 @@ class Signal:
     emission serves those who were there when it began: whoever comes meanwhile is served by the one after,
     and an observer disconnected meanwhile is still called this once.
 
-    :ivar wasEverConnected: somebody has wanted to notice an emission at some time.
+    :ivar isConnected: somebody would notice an emission: an observer, or one who waits in `next()`.
+    :ivar wasEverConnected: somebody would have at some time.
     """
 
-    __slots__ = ("_observers", "_waiters", "wasEverConnected")
+    __slots__ = ("_observers", "_waiters", "isConnected", "wasEverConnected")
 
     def __init__(self) -> None:
         # A tuple, replaced and never changed, is its own snapshot.
         self._observers: tuple[Callable[..., object], ...] = ()
         self._waiters: list[Deferred[Any]] = []
-        self.wasEverConnected = False
+        self.isConnected = self.wasEverConnected = False
 
     def connect(self, observer: Observer) -> Observer:
         """Call `observer` at each emission; twice connected is twice called.
@@ -49,7 +50,7 @@ class Signal:
         if not callable(observer):
             raise TypeError(f"an observer is a callable, not {observer!r}")
         self._observers += (observer,)
-        self.wasEverConnected = True
+        self.isConnected = self.wasEverConnected = True
         return observer
 
     def disconnect(self, observer: Callable[..., object]) -> None:
@@ -61,11 +62,10 @@ class Signal:
             raise ValueError(f"{observer!r} is not connected")
         place = self._observers.index(observer)
         self._observers = self._observers[:place] + self._observers[place + 1 :]
+        self._count()
 
-    @property
-    def isConnected(self) -> bool:
-        """Whether anybody would notice an emission: an observer, or one who waits in `next()`."""
-        return bool(self._observers or self._waiters)
+    def _count(self) -> None:
+        self.isConnected = bool(self._observers or self._waiters)
 
     def emit(self, *args: Any) -> list[Deferred[Any]]:
         """Call every observer with `args`, then fire what `next()` gave out.
@@ -78,6 +78,7 @@ class Signal:
         if not self.isConnected:
             return []
         waiters, self._waiters = self._waiters, []
+        self._count()
         answers = [_call(observer, args) for observer in self._observers]
         value = args if len(args) > 1 else args[0] if args else None
         for waiter in waiters:
@@ -94,13 +95,14 @@ class Signal:
         """
         waiter: Deferred[Any] = Deferred(self._forget)
         self._waiters.append(waiter)
-        self.wasEverConnected = True
+        self.isConnected = self.wasEverConnected = True
         return waiter
 
     def _forget(self, waiter: Deferred[Any]) -> None:
         # An emission under way has taken its waiters out of the list.
         if waiter in self._waiters:
             self._waiters.remove(waiter)
+            self._count()
 
 
 def _call(observer: Callable[..., object], args: tuple[Any, ...]) -> Deferred[Any] | None:

@@ -19,10 +19,10 @@ from wirestrategies import cuts, limits, requests, spoilt
 from txabstracthttp._events import BodyEnd, Event, Head
 from txabstracthttp.configuration import HttpServerConfiguration
 from txabstracthttp.errors import HttpError
-from txabstracthttp.wire import recall
+from txabstracthttp.wire import http1, recall
 from txabstracthttp.wire.fields import FieldSection, sharedSection
 from txabstracthttp.wire.http1 import USUAL, Http1Wire
-from txabstracthttp.wire.recall import LONGEST, MOST, Known, Recall
+from txabstracthttp.wire.recall import LONGEST, MOST, Recall
 from txabstracthttp.wire.requestline import readRequestLine
 
 harder = settings(max_examples=max(300, settings().max_examples))
@@ -70,12 +70,12 @@ def messageOf(line: bytes, section: bytes) -> bytes:
     return line + section + (b"abc" if b"content-length: 3" in lowered else b"")
 
 
-class Forgetful(Recall):
+class Forgetful(Recall[Any]):
     """The general path: nothing was ever read before."""
 
     __slots__ = ()
 
-    def keep(self, octets: bytes, known: Known) -> None:
+    def keep(self, octets: bytes, known: Any) -> None:
         """Not even this."""
 
 
@@ -94,6 +94,8 @@ class Player:
     def __init__(self, configuration: HttpServerConfiguration, *, forgetful: bool) -> None:
         self.configuration = configuration
         self.section = FieldSection(configuration)
+        # Every head.
+        self.section.heads = Recall()
         self.forgetful = forgetful
         self.told: list[Any] = []
         self.hits = 0
@@ -108,7 +110,7 @@ class Player:
         """Where nothing is remembered, every head gets a parser of its own."""
         if self.forgetful:
             self.section = FieldSection(self.configuration)
-            self.section.recall = Forgetful()
+            self.section.recall, self.section.heads = Forgetful(), Forgetful()
         self.wire._shared = self.section
 
     def hear(self, *pieces: bytes) -> None:
@@ -153,10 +155,11 @@ def assertSame(players: tuple[Player, Player], *pieces: bytes) -> list[Any]:
     remembering, forgetful = players
     assert remembering.told == forgetful.told, pieces
     assertBounds(remembering.section.recall)
+    assertBounds(remembering.section.heads)
     return remembering.told
 
 
-def assertBounds(memory: Recall) -> None:
+def assertBounds(memory: Recall[Any]) -> None:
     assert len(memory._known) <= MOST
     assert all(len(octets) <= LONGEST for octets in memory._known)
 
@@ -185,7 +188,7 @@ class TestSameAsReadAgain:
         for method in sorted(USUAL):
             players = both()
             assertSame(players, messageOf(b"%b /a?b=c HTTP/1.1\r\n" % method.encode(), section))
-            for line in LINES:
+            for line in LINES * 2:
                 players[0].begin()
                 players[1].begin()
                 assertSame(players, messageOf(line, section))
@@ -194,7 +197,7 @@ class TestSameAsReadAgain:
     @given(stories(), limits)
     def test_requestByRequest(self, story: list[bytes], some: dict[str, Any]) -> None:
         players = both(HttpServerConfiguration(**some))
-        for message in story:
+        for message in story + story:
             assertSame(players, message)
             for player in players:
                 player.goOn()
@@ -203,7 +206,7 @@ class TestSameAsReadAgain:
     @given(stories(), cuts)
     def test_pipelined(self, story: list[bytes], places: list[int]) -> None:
         players = both()
-        for _ in range(2):
+        for _ in range(3):
             assertSame(players, b"".join(story))
             players[0].begin()
             players[1].begin()
@@ -237,7 +240,7 @@ class TestSameAsReadAgain:
         players = both()
         closing = messageOf(b"GET / HTTP/1.1\r\n", b"Host: a\r\nConnection: close\r\n\r\n")
         staying = messageOf(b"GET / HTTP/1.1\r\n", b"Host: a\r\n\r\n")
-        for message, isOver in [(closing, True), (staying, False), (closing, True), (staying, False)]:
+        for message, isOver in [(closing, True), (staying, False)] * 3:
             players[0].begin()
             players[1].begin()
             assert assertSame(players, message)[-1][1] == isOver
@@ -257,28 +260,43 @@ class TestSameAsReadAgain:
             player.hear(messageOf(line + b"\r\n", b"Host: a\r\n\r\n"))
         assert [octets.partition(b" HTTP")[0] for octets in read] == [b"GET /", b"TRACE /", b"GET /"]
 
+    def test_wholeHeadsToo(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A line is not read again behind which a section came that was known already."""
+        player, _ = both()
+        read: list[bytes] = []
+
+        def readLine(octets: bytes, limit: int | None) -> Any:
+            read.append(octets.partition(b" HTTP")[0])
+            return readRequestLine(octets, limit)
+
+        monkeypatch.setattr(http1, "readRequestLine", readLine)
+        for line in (b"GET /a", b"GET /b", b"GET /a", b"GET /b", b"GET /a", b"TRACE /b", b"TRACE /b"):
+            player.hear(messageOf(line + b" HTTP/1.1\r\n", b"Host: a\r\n\r\n"))
+        assert read == [b"GET /a", b"GET /b", b"GET /a", b"TRACE /b", b"TRACE /b"]
+
 
 def forget(**some: Any) -> None:
     """Whatever is known under these limits, from other tests too."""
-    sharedSection(HttpServerConfiguration(**some)).recall._known.clear()
+    section = sharedSection(HttpServerConfiguration(**some))
+    section.recall, section.heads = Recall(), Recall()
 
 
 class TestCorpus:
     @pytest.mark.parametrize("path", list(entries("http1")), ids=lambda path: path.name)
     @pytest.mark.parametrize("some", [{}, {"maximumTotalHeaderSize": 120, "maximumHeaderFieldCount": 5}])
-    def test_twice(self, path: Path, some: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_thrice(self, path: Path, some: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
         octets = path.read_bytes()
         forget(**some)
-        first, second = feed([octets], **some), feed([octets], **some)
+        first, second, third = (feed([octets], **some) for _ in range(3))
         forget(**some)
         monkeypatch.setattr(recall, "LONGEST", -1)
         unknown = feed([octets], **some)
         assert not sharedSection(HttpServerConfiguration(**some)).recall._known
-        assert first == second == unknown
+        assert first == second == third == unknown
 
     def test_oneBehindTheOther(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Twice over, with one memory."""
-        files = [path.read_bytes() for path in entries("http1")] * 2
+        """Three times over, with one memory."""
+        files = [path.read_bytes() for path in entries("http1")] * 3
         forget()
         known = [feed([octets]) for octets in files]
         assert sharedSection(HttpServerConfiguration()).recall._known

@@ -25,7 +25,7 @@ from txabstracthttp._events import Head, PeerError
 from txabstracthttp.configuration import HttpServerConfiguration
 from txabstracthttp.headers import HttpHeaders
 from txabstracthttp.request import HttpRequest
-from txabstracthttp.wire.fields import sharedSection
+from txabstracthttp.wire.fields import FieldSection, sharedSection
 from txabstracthttp.wire.http1 import Http1Wire
 from txabstracthttp.wire.recall import LONGEST, MOST, Recall
 
@@ -39,6 +39,9 @@ class TestBounds:
         for number in range(3 * MOST):
             player.hear(messageOf(b"GET / HTTP/1.1\r\n", b"Host: a\r\nX: %d\r\n\r\n" % number))
             assertBounds(player.section.recall)
+            player.hear(messageOf(b"GET /%d HTTP/1.1\r\n" % number, b"Host: a\r\nX: %d\r\n\r\n" % number))
+            assertBounds(player.section.heads)
+        assert len(player.section.heads._known) == MOST
         known = player.section.recall._known
         # The last are known, not the first.
         assert [section.split()[-1] for section in known] == [
@@ -70,7 +73,9 @@ class TestBounds:
     def test_whatIsRefusedOrUnusualIsNotKept(self, octets: bytes) -> None:
         player, _ = both()
         player.hear(octets)
-        assert player.section.recall._known == {}
+        player.hear(octets)
+        player.hear(octets)
+        assert player.section.recall._known == player.section.heads._known == {}
 
     @given(
         st.lists(
@@ -79,12 +84,31 @@ class TestBounds:
         )
     )
     def test_recallItself(self, sections: list[tuple[bytes, int]]) -> None:
-        memory = Recall()
+        memory: Recall[Any] = Recall()
         for number, (begin, size) in enumerate(sections):
             octets, known = begin.ljust(size), ([], b"", number, False, False, True)
             memory.keep(octets, known)
             assert memory.get(octets) is (known if len(octets) <= LONGEST else None)
             assertBounds(memory)
+
+    def test_oneOfSoMany(self) -> None:
+        memory: Recall[int] = Recall(4)
+        for number in range(12):
+            memory.keep(b"%d" % number, number)
+        assert list(memory._known.values()) == [3, 7, 11]
+
+    def test_whoComesAgainIsKnownSoon(self) -> None:
+        """Among others who never come again."""
+        section = FieldSection(HttpServerConfiguration())
+        for number in range(100):
+            player, _ = both()
+            player.section = section
+            player.hear(
+                messageOf(b"GET /%d HTTP/1.1\r\n" % (number if number % 3 else 0), b"Host: a\r\n\r\n")
+            )
+        known = section.heads._known
+        assert messageOf(b"GET /0 HTTP/1.1\r\n", b"Host: a\r\n\r\n") in known
+        assert len(known) < 30
 
 
 class TestLimits:
@@ -119,9 +143,11 @@ class TestLimits:
         assert refusal.error.status == 431
 
     def test_targetsAreMeasuredEachTime(self) -> None:
-        wire = Http1Wire(HttpServerConfiguration(maximumUrlSize=5))
-        wire.receiveData(b"GET /aaaa HTTP/1.1\r\n" + self.SECTION)
-        wire.sendResponse(1, 200, [], 0, b"")
+        wire = Http1Wire(HttpServerConfiguration(maximumUrlSize=6))
+        for _ in range(3):
+            wire.receiveData(b"GET /aaaaa HTTP/1.1\r\n" + self.SECTION)
+            wire.sendResponse(1, 200, [], 0, b"")
+        wire.configuration = HttpServerConfiguration(maximumUrlSize=5)
         (refusal,) = wire.receiveData(b"GET /aaaaa HTTP/1.1\r\n" + self.SECTION)
         assert isinstance(refusal, PeerError)
         assert refusal.error.status == 414

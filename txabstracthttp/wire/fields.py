@@ -30,7 +30,8 @@ from httptools import (
 from .._events import Fields
 from ..configuration import HttpServerConfiguration
 from ..errors import HttpError
-from .recall import Recall
+from .recall import Known, Recall
+from .requestline import RequestLine
 
 #: The fields that decide how a message is framed and what becomes of its connection.
 #: (Proxy-Connection means nothing to us, but llhttp acts on it as on Connection.)
@@ -59,6 +60,8 @@ FORBIDDEN_TRAILERS = FRAMING | {
 
 #: No bound on white space is lower than this, so that sections up to this size need no look at it.
 SMALL_SECTION = 8192
+#: Heads are many more than sections: one of so many is remembered.
+HEADS = 4
 #: Octets a field line may spend on white space and its line end, on average, before it counts as an attack.
 LINE_OVERHEAD = 64
 
@@ -124,7 +127,7 @@ class FieldSection:
 
     :ivar framing: the fields that decide framing, as (lower-case name, value) in order.
     :ivar complete: the empty line that ends the section was read.
-    :ivar recall: what sections that came whole have said before.
+    :ivar heads: what whole heads have said before, and `recall`: what sections have that came whole.
     :ivar reusable: the parser may go on behind this section: there was nothing in it that llhttp acts on.
     """
 
@@ -139,13 +142,15 @@ class FieldSection:
         "complete",
         "fields",
         "framing",
+        "heads",
         "recall",
         "reusable",
     )
 
     def __init__(self, configuration: HttpServerConfiguration) -> None:
         self.configuration = configuration
-        self.recall = Recall()
+        self.heads: Recall[tuple[RequestLine, Known]] = Recall(HEADS)
+        self.recall: Recall[Known] = Recall()
         self.reusable = False
         self.restart()
 
@@ -244,12 +249,20 @@ def sharedSection(configuration: HttpServerConfiguration) -> FieldSection:
         configuration.maximumTotalHeaderSize,
         configuration.maximumHeaderFieldSize,
         configuration.maximumHeaderFieldCount,
+        configuration.maximumUrlSize,
     )
 
 
 @lru_cache(maxsize=16)
-def _sharedSection(total: int | None, each: int | None, count: int | None) -> FieldSection:
-    limits = HttpServerConfiguration(
-        maximumTotalHeaderSize=total, maximumHeaderFieldSize=each, maximumHeaderFieldCount=count
+def _sharedSection(
+    total: int | None, each: int | None, count: int | None, target: int | None
+) -> FieldSection:
+    # What is not said here has no say in what a head means.
+    return FieldSection(
+        HttpServerConfiguration(
+            maximumTotalHeaderSize=total,
+            maximumHeaderFieldSize=each,
+            maximumHeaderFieldCount=count,
+            maximumUrlSize=target,
+        )
     )
-    return FieldSection(limits)

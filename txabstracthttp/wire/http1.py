@@ -168,25 +168,32 @@ class Http1Wire:
         end = octets.find(b"\r\n\r\n", self._scanned) + 4
         if end < 4 or end > SMALL_SECTION or self._line is not None or octets[0] < 14:
             return self._receivePartOfHead(octets, end, events)
-        # Most heads come whole, and most of them were here before.
-        line = readRequestLine(octets, self._configuration.maximumUrlSize)
-        assert line is not None
-        method, target, version = line
+        # Most heads come whole, and many of them were here before.
         if end == len(octets):
             self.unread = b""
         else:
             self.unread, octets = octets[end:], octets[:end]
+        line, known = self._shared.heads.get(octets) or self._readWholeHead(octets)
+        return self._begin(line, known, events)
+
+    def _readWholeHead(self, octets: bytes) -> tuple[RequestLine, Known]:
+        line = readRequestLine(octets, self._configuration.maximumUrlSize)
+        assert line is not None
+        method, target, version = line
         section = self._shared
         isUsual = method in USUAL and version == "1.1" and target[0] == SLASH
         said = octets[len(method) + len(target) + BESIDE :] if isUsual else b""
         known = section.recall.get(said)
-        if known is None:
-            section.restart()
-            section.feed(octets)
-            known = self._readHead(line, section)
-            if isUsual:
-                section.recall.keep(said, known)
-        return self._begin(line, known, events)
+        if known is not None:
+            # Who has said that before may say all of it again.
+            section.heads.keep(octets, (line, known))
+            return line, known
+        section.restart()
+        section.feed(octets)
+        known = self._readHead(line, section)
+        if isUsual:
+            section.recall.keep(said, known)
+        return line, known
 
     def _receivePartOfHead(self, octets: bytes, end: int, events: list[Event]) -> bool:
         """Take the lines that are complete.  `end` is where the head ends; less than 4 if it does not yet."""
@@ -347,7 +354,7 @@ class Http1Wire:
         if length is None:
             self._say(b"%b%b\r\n" % (head, self._connectionField))
         elif len(body) <= LARGE:
-            data = b"".join((head, self._connectionField, b"Content-Length: %d\r\n\r\n" % length, body))
+            data = head + self._connectionField + b"Content-Length: %d\r\n\r\n" % length + body
             self._output.append(data)
             self.queued += len(data)
         else:
