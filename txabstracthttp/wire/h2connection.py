@@ -72,6 +72,9 @@ class Connection(H2Connection):
     :ivar isClosing: streams that are new are refused.
     """
 
+    encoder: RememberingEncoder
+    decoder: RememberingDecoder
+
     #: How many closed streams it is known of how they ended; h2's own number is some megabytes' worth.
     MAX_CLOSED_STREAMS = 1000
 
@@ -89,6 +92,17 @@ class Connection(H2Connection):
     def headSize(self) -> int:
         """How many octets have come of a header section that is not complete; with its frames' own, not 0."""
         return sum(9 + len(frame.data) for frame in self.incoming_buffer._headers_buffer)
+
+    @property
+    def isBetweenFrames(self) -> bool:
+        """Whether what comes next begins with a frame of its own."""
+        buffer = self.incoming_buffer
+        return self._isGreeted and not buffer._data and not buffer._headers_buffer
+
+    @property
+    def unwritten(self) -> int:
+        """How many octets wait to be written."""
+        return len(self._data_to_send)
 
     def goAway(self, code: int, lastStreamId: int) -> None:
         """Say GOAWAY; streams that are open may go on (h2 would say nothing more)."""

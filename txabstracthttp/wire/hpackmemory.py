@@ -93,14 +93,18 @@ class RememberingEncoder(_Remembering, Encoder):
         super().__init__()
         self._huffman = huffman
 
+    def known(self, section: tuple[Any, ...]) -> bytes | None:
+        """The octets of a section, if they are known; then the table stays as it is."""
+        # The table's new size is said in front of the next section, and only there.
+        return None if self.header_table.resized else self._memory.get(section)
+
     def encode(self, headers: Iterable[Any], huffman: bool = True) -> bytes:
         """The octets of a section; `huffman` is what was said at first."""
         section = tuple(headers)
-        # The table's new size is said in front of the next section, and only there.
-        saysSize = self.header_table.resized
-        known: bytes | None = None if saysSize else self._memory.get(section)
+        known = self.known(section)
         if known is not None:
             return known
+        saysSize = self.header_table.resized
         with self._memory.unlessItFails():
             octets: bytes = super().encode(section, self._huffman)
         if not (self._memory.isOutdated() or saysSize) and _isSmall(octets, section):
@@ -110,6 +114,10 @@ class RememberingEncoder(_Remembering, Encoder):
 
 class RememberingDecoder(_Remembering, Decoder):
     """Decodes the field sections of requests, within bounds that stay as they are."""
+
+    def known(self, data: bytes) -> Any:
+        """The section that `data` stand for, if that is known; then the table stays as it is."""
+        return self._memory.get(data)
 
     def decode(self, data: bytes, raw: bool = False) -> Any:
         """The section that `data` stand for, as octets; it must not be changed.

@@ -8,6 +8,7 @@ from __future__ import annotations
 __all__ = ["Http2Wire"]
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any
 
 from h2 import events as h2events
@@ -22,6 +23,7 @@ from .budget import Budget
 from .h2connection import Connection, Ignored, Refused
 from .http2head import CONNECTION_FIELDS, HeadReader, Malformed, readTrailers
 from .http2queue import Outgoing, Turns
+from .http2shortcut import Shortcut
 
 #: What is made ready to be written at a time.
 BATCH = 64 * 1024
@@ -111,6 +113,7 @@ class Http2Wire:
         self.relieved: list[int] = []
         self.ended: list[int] = []
         self._h2 = Connection(http2.huffmanCompressionEnabled)
+        self._shortcut = Shortcut(self._h2)
         self._turns = Turns(self._streams, self._h2.local_flow_control_window)
         self._largestHead = self._introduce()
 
@@ -168,8 +171,11 @@ class Http2Wire:
         if self.finished:
             return ()
         events: list[Event] = []
+        rest = self._receiveRequests(data, events)
+        if not rest:
+            return events
         try:
-            for event in self._h2.receive_data(data):
+            for event in self._h2.receive_data(rest):
                 handler = _HANDLERS.get(type(event))
                 if handler is not None and not self.finished:
                     handler(self, event, events)
@@ -185,6 +191,17 @@ class Http2Wire:
             # h2 has said GOAWAY already.
             return [*events, self._fail(str(error))]
         return events
+
+    def _receiveRequests(self, data: bytes, events: list[Event]) -> bytes:
+        """Take the requests that are plain enough; what is left is for h2."""
+        end = 0
+        for streamId, head, end in self._shortcut.requests(data, self._heads.read):  # noqa: B007
+            stream = self._streams[streamId] = _Stream(True)
+            stream.missing = 0
+            self._idleFrames.earn(4)
+            events.append(self._headFactory(streamId, *head))
+            events.append(BodyEnd(streamId, stream.requestTrailers))
+        return data[end:] if end else data
 
     def receiveEnd(self) -> Sequence[Event]:
         """The peer will send nothing more: whatever it has not finished is lost."""
@@ -323,31 +340,38 @@ class Http2Wire:
     def sendInformational(self, streamId: int, status: int, fields: Fields) -> None:
         """An interim response (RFC 9110 section 15.2)."""
         if streamId in self._streams:
-            self._h2.send_headers(streamId, _encode(status, fields))
+            self._h2.send_headers(streamId, _section(status, fields, None))
 
     def sendResponse(
         self, streamId: int, status: int, fields: FieldPairs, length: int | None, body: bytes
     ) -> None:
         """A whole response at once; `length` None: it has no content, not even an empty one."""
         stream = self._streams.get(streamId)
-        if stream is not None and stream.isHead:
+        if stream is None:
+            return None
+        if stream.isHead:
             body = b""
-        self.sendHead(streamId, status, fields, length, bool(body))
+        section = _section(status, fields, length)
+        if stream.remoteEnded and not self._turns and self._shortcut.respond(streamId, section, body):
+            if body:
+                self._idleFrames.earn(2)
+            return self._endSent(streamId, stream)
+        self._sendHead(streamId, stream, section, bool(body))
         if body:
             self.sendBody(streamId, body)
             self.sendEnd(streamId, [])
+        return None
 
     def sendHead(
         self, streamId: int, status: int, fields: FieldPairs, length: int | None, hasBody: bool
     ) -> None:
         """The head of a response; without content, that is all of it."""
         stream = self._streams.get(streamId)
-        if stream is None:
-            return
-        encoded = _encode(status, fields)
-        if length is not None:
-            encoded.append((b"content-length", b"%d" % length))
-        self._h2.send_headers(streamId, encoded, end_stream=not hasBody)
+        if stream is not None:
+            self._sendHead(streamId, stream, _section(status, fields, length), hasBody)
+
+    def _sendHead(self, streamId: int, stream: _Stream, section: Section, hasBody: bool) -> None:
+        self._h2.send_headers(streamId, section, end_stream=not hasBody)
         if not hasBody:
             self._endSent(streamId, stream)
 
@@ -449,7 +473,7 @@ class Http2Wire:
 
         While the connection has none everybody keeps his place, or those in front would get all that comes.
         """
-        left = BATCH
+        left = BATCH - self._h2.unwritten
         while left > 0 and self._h2.outbound_flow_control_window > 0:
             turn = self._turns.next()
             if turn is None:
@@ -507,14 +531,30 @@ class Http2Wire:
         return data
 
 
+#: A field section as h2 takes it.
+Section = tuple[tuple[bytes, bytes], ...]
+
 #: TE too: it is for requests, and clients take any value but one for a protocol error.
 _LEFT_OUT = CONNECTION_FIELDS | {b"te"}
 
 
-def _encode(status: int, fields: FieldPairs) -> Fields:
+def _section(status: int, fields: FieldPairs, length: int | None) -> Section:
     """Section 8.3.2; what is about one HTTP/1 connection has no place here (section 8.2.2)."""
+    if isinstance(fields, tuple):
+        return _remembered(status, fields, length)
+    return _encode(status, fields, length)
+
+
+def _encode(status: int, fields: FieldPairs, length: int | None) -> Section:
     lowered = [(name.lower(), value) for name, value in fields]
-    return [(b":status", b"%d" % status), *[each for each in lowered if each[0] not in _LEFT_OUT]]
+    section = [(b":status", b"%d" % status), *[each for each in lowered if each[0] not in _LEFT_OUT]]
+    if length is not None:
+        section.append((b"content-length", b"%d" % length))
+    return tuple(section)
+
+
+#: Some come again and again within a second: those are a tuple.
+_remembered = lru_cache(maxsize=128)(_encode)
 
 
 _HANDLERS: dict[type, Callable[[Http2Wire, Any, list[Event]], None]] = {
