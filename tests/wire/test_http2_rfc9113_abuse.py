@@ -31,7 +31,8 @@ from http2wirehelpers import (
 
 from txabstracthttp.configuration import Http2Configuration
 from txabstracthttp.wire.budget import Budget
-from txabstracthttp.wire.http2 import IDLE_FRAMES, LATE_FRAMES, RESETS
+from txabstracthttp.wire.http2 import LATE_FRAMES, RESETS
+from txabstracthttp.wire.http2output import IDLE_FRAMES
 
 CALM = int(ErrorCodes.ENHANCE_YOUR_CALM)
 PROTOCOL_ERROR = int(ErrorCodes.PROTOCOL_ERROR)

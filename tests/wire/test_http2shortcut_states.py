@@ -34,7 +34,8 @@ from hyperframe.frame import DataFrame, HeadersFrame, RstStreamFrame
 from txabstracthttp._events import BodyEnd, Head, PeerError
 from txabstracthttp.configuration import Http2Configuration
 from txabstracthttp.wire.h2connection import Connection
-from txabstracthttp.wire.http2 import BATCH, IDLE_FRAMES, RESETS
+from txabstracthttp.wire.http2 import RESETS
+from txabstracthttp.wire.http2output import BATCH, IDLE_FRAMES
 from txabstracthttp.wire.http2queue import LARGEST_FRAME
 from txabstracthttp.wire.http2shortcut import BACKLOG, Shortcut
 

@@ -1,6 +1,6 @@
-"""HTTP/2 on the wire (RFC 9113), the server's side, by way of the h2 library.
+"""HTTP/2 on the wire (RFC 9113), the server's side, by way of the h2 library: what comes in, and the end.
 
-Content on its way out waits, stream by stream, until the peer has room for it (`http2queue`).
+What goes out is `http2output`'s.
 """
 
 from __future__ import annotations
@@ -8,7 +8,6 @@ from __future__ import annotations
 __all__ = ["Http2Wire"]
 
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 from typing import Any
 
 from h2 import events as h2events
@@ -16,76 +15,30 @@ from h2.errors import ErrorCodes
 from h2.exceptions import ProtocolError
 from h2.settings import SettingCodes, Settings
 
-from .._events import BodyData, BodyEnd, Event, FieldPairs, Fields, Head, PeerError, StreamReset
+from .._events import BodyData, BodyEnd, Event, Head, PeerError, StreamReset
 from ..configuration import Http2Configuration, HttpServerConfiguration
 from ..errors import HttpError
 from .budget import Budget
 from .h2connection import Connection, Ignored, Refused
-from .http2head import CONNECTION_FIELDS, HeadReader, Malformed, readTrailers
-from .http2queue import Outgoing, Turns
-from .http2shortcut import Shortcut
+from .http2head import HeadReader, Malformed, readTrailers
+from .http2output import SUBSTANTIAL, Http2Output, Stream
 
-#: What is made ready to be written at a time.
-BATCH = 64 * 1024
-#: Content of a stream that waits beyond this holds its producer back.
-STREAM_BACKLOG = 64 * 1024
 #: The connection's own window before anybody says anything (RFC 9113 section 6.9.2).
 INITIAL_WINDOW = 65535
 #: Streams that are reset, by either side for what the peer did: so many at once, and so many a second.
 RESETS, RESETS_PER_SECOND = 100, 33.0
-#: Frames that carry nothing: likewise.  Requests, content and what we send for it earn more of them.
-IDLE_FRAMES, IDLE_FRAMES_PER_SECOND = 1000, 100.0
 #: Content for a stream that has ended meanwhile: a whole window may be on its way, in small frames.
 LATE_FRAMES, LATE_FRAMES_PER_SECOND = 8192, 500.0
-#: A frame of content that is no smaller earns one.
-SUBSTANTIAL = 256
 #: The highest stream that there can be: said first when the connection is to end (section 6.8).
 HIGHEST_STREAM = 2**31 - 1
 
 INTERNAL_ERROR = int(ErrorCodes.INTERNAL_ERROR)
 CANCEL = int(ErrorCodes.CANCEL)
-NO_ERROR = int(ErrorCodes.NO_ERROR)
 PROTOCOL_ERROR = int(ErrorCodes.PROTOCOL_ERROR)
 
 
-class _Stream(Outgoing):
-    """One exchange as the wire sees it.
-
-    :ivar isHead: a response has no content, whoever makes it.
-    :ivar missing: octets of content that the request has announced, and that have not come; None: who knows.
-    :ivar remoteEnded: the request is complete.
-    :ivar ending: the response is complete, as far as we are told.
-    :ivar left: nobody wants what is still to come of the request.
-    """
-
-    __slots__ = (
-        "credit",
-        "ending",
-        "isHead",
-        "left",
-        "missing",
-        "remoteEnded",
-        "requestTrailers",
-        "trailers",
-    )
-
-    def __init__(self, remoteEnded: bool) -> None:
-        super().__init__()
-        self.credit = 0
-        self.missing: int | None = None
-        self.remoteEnded = remoteEnded
-        self.isHead = self.ending = self.left = False
-        self.trailers: Fields = []
-        self.requestTrailers: Fields = []
-
-
-class Http2Wire:
-    """The server's end of one HTTP/2 connection.  Fills `txabstracthttp._boundaries.Wire`.
-
-    :ivar finished: nothing more will be read or said.
-    :ivar relieved: streams whose backlog has gone since somebody last emptied this list.
-    :ivar ended: streams that are over on both sides, likewise.
-    """
+class Http2Wire(Http2Output):
+    """The server's end of one HTTP/2 connection.  Fills `txabstracthttp._boundaries.Wire`."""
 
     def __init__(
         self,
@@ -100,21 +53,14 @@ class Http2Wire:
         :param seconds: tells the time, for limits on what comes in a second.
         :param headFactory: what to make of a request's head; it takes the arguments of `Head`.
         """
+        super().__init__(Connection(http2.huffmanCompressionEnabled), seconds)
         self._heads = HeadReader(configuration, http2.maximumHeaderListSize)
         self._http2 = http2
         self._headFactory = headFactory
-        self._streams: dict[int, _Stream] = {}
         self._resets = Budget(RESETS, RESETS_PER_SECOND, seconds)
-        self._idleFrames = Budget(IDLE_FRAMES, IDLE_FRAMES_PER_SECOND, seconds)
         self._lateFrames = Budget(LATE_FRAMES, LATE_FRAMES_PER_SECOND, seconds)
         self._connectionCredit = 0
         self._pinged = self._wasHeard = False
-        self.finished = False
-        self.relieved: list[int] = []
-        self.ended: list[int] = []
-        self._h2 = Connection(http2.huffmanCompressionEnabled)
-        self._shortcut = Shortcut(self._h2)
-        self._turns = Turns(self._streams, self._h2.local_flow_control_window)
         self._largestHead = self._introduce()
 
     def _introduce(self) -> int:
@@ -196,7 +142,7 @@ class Http2Wire:
         """Take the requests that are plain enough; what is left is for h2."""
         end = 0
         for streamId, head, end in self._shortcut.requests(data, self._heads.read):  # noqa: B007
-            stream = self._streams[streamId] = _Stream(True)
+            stream = self._streams[streamId] = Stream(True)
             stream.missing = 0
             self._idleFrames.earn(4)
             events.append(self._headFactory(streamId, *head))
@@ -235,7 +181,7 @@ class Http2Wire:
     def _requestReceived(self, event: Any, events: list[Event]) -> None:
         streamId = event.stream_id
         isComplete = event.stream_ended is not None
-        stream = self._streams[streamId] = _Stream(isComplete)
+        stream = self._streams[streamId] = Stream(isComplete)
         self._idleFrames.earn(4)
         try:
             head = self._heads.read(event.headers, isComplete)
@@ -335,105 +281,6 @@ class Http2Wire:
         else:
             self.beLast()
 
-    # What the application says in, octets out:
-
-    def sendInformational(self, streamId: int, status: int, fields: Fields) -> None:
-        """An interim response (RFC 9110 section 15.2)."""
-        if streamId in self._streams:
-            self._h2.send_headers(streamId, _section(status, fields, None))
-
-    def sendResponse(
-        self, streamId: int, status: int, fields: FieldPairs, length: int | None, body: bytes
-    ) -> None:
-        """A whole response at once; `length` None: it has no content, not even an empty one."""
-        stream = self._streams.get(streamId)
-        if stream is None:
-            return None
-        if stream.isHead:
-            body = b""
-        section = _section(status, fields, length)
-        if stream.remoteEnded and not self._turns and self._shortcut.respond(streamId, section, body):
-            if body:
-                self._idleFrames.earn(2)
-            return self._endSent(streamId, stream)
-        self._sendHead(streamId, stream, section, bool(body))
-        if body:
-            self.sendBody(streamId, body)
-            self.sendEnd(streamId, [])
-        return None
-
-    def sendHead(
-        self, streamId: int, status: int, fields: FieldPairs, length: int | None, hasBody: bool
-    ) -> None:
-        """The head of a response; without content, that is all of it."""
-        stream = self._streams.get(streamId)
-        if stream is not None:
-            self._sendHead(streamId, stream, _section(status, fields, length), hasBody)
-
-    def _sendHead(self, streamId: int, stream: _Stream, section: Section, hasBody: bool) -> None:
-        self._h2.send_headers(streamId, section, end_stream=not hasBody)
-        if not hasBody:
-            self._endSent(streamId, stream)
-
-    def sendBody(self, streamId: int, data: bytes) -> None:
-        """A piece of content, not empty."""
-        stream = self._streams.get(streamId)
-        if stream is not None and not stream.ending:
-            stream.put(data)
-            self._turns.join(streamId)
-
-    def sendEnd(self, streamId: int, trailers: Fields) -> None:
-        """The content is complete."""
-        stream = self._streams.get(streamId)
-        if stream is None or stream.ending:
-            return
-        stream.ending = True
-        stream.trailers = trailers
-        if not stream.waiting:
-            self._sendEnd(streamId, stream)
-
-    def _sendEnd(self, streamId: int, stream: _Stream) -> None:
-        if stream.trailers:
-            lowered = [(name.lower(), value) for name, value in stream.trailers]
-            self._h2.send_headers(streamId, lowered, end_stream=True)
-        else:
-            self._h2.end_stream(streamId)
-        self._endSent(streamId, stream)
-
-    def _endSent(self, streamId: int, stream: _Stream) -> None:
-        stream.ending = True
-        if stream.left and not stream.remoteEnded:
-            self.reset(streamId, NO_ERROR)
-        else:
-            self._forgetIfOver(streamId, stream)
-
-    def _forgetIfOver(self, streamId: int, stream: _Stream) -> None:
-        if stream.remoteEnded and stream.ending and not stream.waiting:
-            self._forget(streamId)
-            self._finishIfOver()
-
-    def _forget(self, streamId: int) -> bool:
-        stream = self._streams.pop(streamId, None)
-        if stream is None:
-            return False
-        self._turns.leave(streamId, stream)
-        self.ended.append(streamId)
-        return True
-
-    def leave(self, streamId: int) -> None:
-        """Nobody wants the rest of a request: behind its response, say so (section 8.1)."""
-        stream = self._streams.get(streamId)
-        if stream is not None:
-            stream.left = True
-            if stream.ending and not stream.waiting and not stream.remoteEnded:
-                self.reset(streamId, NO_ERROR)
-
-    def reset(self, streamId: int, code: int) -> None:
-        """End a stream at once (section 6.4)."""
-        if self._forget(streamId):
-            self._h2.resetIfOpen(streamId, code)
-            self._finishIfOver()
-
     # Flow control (section 5.2):
 
     def credit(self, streamId: int, size: int) -> None:
@@ -452,51 +299,6 @@ class Http2Wire:
         if self._connectionCredit * 2 >= self._http2.sessionReceiveWindowSize:
             self._h2.increment_flow_control_window(self._connectionCredit)
             self._connectionCredit = 0
-
-    def isFull(self, streamId: int) -> bool:
-        """Whether enough of a response waits for the peer."""
-        stream = self._streams.get(streamId)
-        return stream is not None and stream.waiting > STREAM_BACKLOG
-
-    def waiting(self, streamId: int) -> int:
-        """How many octets of a response wait for the peer."""
-        stream = self._streams.get(streamId)
-        return 0 if stream is None else stream.waiting
-
-    def sent(self, streamId: int) -> int:
-        """How many octets of a response were sent."""
-        stream = self._streams.get(streamId)
-        return 0 if stream is None else stream.sent
-
-    def _pump(self) -> None:
-        """Turn what waits into frames, as far as windows allow.
-
-        While the connection has none everybody keeps his place, or those in front would get all that comes.
-        """
-        left = BATCH - self._h2.unwritten
-        while left > 0 and self._h2.outbound_flow_control_window > 0:
-            turn = self._turns.next()
-            if turn is None:
-                break
-            left -= self._sendPiece(*turn)
-
-    def _sendPiece(self, streamId: int, size: int) -> int:
-        stream = self._streams[streamId]
-        wasFull = stream.waiting > STREAM_BACKLOG
-        piece = stream.take(size)
-        isLast = stream.ending and not stream.waiting and not stream.trailers
-        self._h2.send_data(streamId, piece, end_stream=isLast)
-        if len(piece) >= SUBSTANTIAL or not stream.waiting:
-            self._idleFrames.earn(2)
-        if stream.waiting:
-            self._turns.join(streamId)
-        elif isLast:
-            self._endSent(streamId, stream)
-        elif stream.ending:
-            self._sendEnd(streamId, stream)
-        if wasFull and stream.waiting <= STREAM_BACKLOG:
-            self.relieved.append(streamId)
-        return len(piece)
 
     # The end (section 6.8):
 
@@ -518,43 +320,6 @@ class Http2Wire:
             self._h2.isClosing = True
             self._h2.goAway(ErrorCodes.NO_ERROR, self._h2.highest_inbound_stream_id)
         self._finishIfOver()
-
-    def _finishIfOver(self) -> None:
-        if self._h2.isClosing and not self._streams:
-            self.finished = True
-
-    def dataToSend(self) -> bytes:
-        """What must be written to the peer next; the wire forgets it.  Ask again until there is nothing."""
-        if self._turns:
-            self._pump()
-        data: bytes = self._h2.data_to_send()
-        return data
-
-
-#: A field section as h2 takes it.
-Section = tuple[tuple[bytes, bytes], ...]
-
-#: TE too: it is for requests, and clients take any value but one for a protocol error.
-_LEFT_OUT = CONNECTION_FIELDS | {b"te"}
-
-
-def _section(status: int, fields: FieldPairs, length: int | None) -> Section:
-    """Section 8.3.2; what is about one HTTP/1 connection has no place here (section 8.2.2)."""
-    if isinstance(fields, tuple):
-        return _remembered(status, fields, length)
-    return _encode(status, fields, length)
-
-
-def _encode(status: int, fields: FieldPairs, length: int | None) -> Section:
-    lowered = [(name.lower(), value) for name, value in fields]
-    section = [(b":status", b"%d" % status), *[each for each in lowered if each[0] not in _LEFT_OUT]]
-    if length is not None:
-        section.append((b"content-length", b"%d" % length))
-    return tuple(section)
-
-
-#: Some come again and again within a second: those are a tuple.
-_remembered = lru_cache(maxsize=128)(_encode)
 
 
 _HANDLERS: dict[type, Callable[[Http2Wire, Any, list[Event]], None]] = {
