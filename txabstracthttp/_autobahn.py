@@ -30,6 +30,7 @@ from .errors import HttpError
 from .request import HttpRequest
 from .wire.frames import dataFrame, frameEnd, shortMessage
 from .wire.handshake import Handshake, Parameters
+from .wire.utf8 import Utf8Checker
 
 #: How many pieces of a message are kept before they are joined: each is an object of its own.
 PIECES = 512
@@ -139,6 +140,7 @@ class Adopted(WebSocketServerProtocol):
         if self._chosen is not None:
             self._perMessageCompress = PerMessageDeflate.create_from_offer_accept(True, self._chosen)
             self.websocket_extensions_in_use.append(self._perMessageCompress)
+        self.utf8validator = Utf8Checker()  # type: ignore[assignment]
         self.state = self.STATE_OPEN
         self.inside_message = False
         self.current_frame: Any = None

@@ -25,17 +25,20 @@ AT_ONCE = 128
 
 
 def pollerFor(reactor: Any) -> Any:
-    """What connections take for `reactor`: a `Poller` inside it, or itself where there is no epoll(7)."""
-    if hasattr(select, "epoll") and IReactorFDSet.providedBy(reactor):
-        return Poller(reactor)
-    return reactor
+    """What connections take for `reactor`: a `Poller` inside it, or itself.
+
+    Itself where there is no epoll(7), and on asyncio, which gives each of them a context of its own
+    (`contextvars`): there they must not be called from a common one.
+    """
+    isFit = IReactorFDSet.providedBy(reactor) and not hasattr(reactor, "_asyncioEventloop")
+    return Poller(reactor) if isFit and hasattr(select, "epoll") else reactor
 
 
 class Poller:
     """Stands in for the reactor of many connections, and for the connections with the reactor.
 
-    It does for them what reactors do, error for error (`twisted.internet.posixbase`); what is not about
-    descriptors is left to the reactor itself.  Without connections it is not in the reactor's way.
+    It does for them what Twisted's reactors do (`twisted.internet.posixbase`); what is not about descriptors
+    is left to the reactor itself.  Without connections it is not in the reactor's way.
     """
 
     def __init__(self, reactor: Any) -> None:
@@ -43,12 +46,16 @@ class Poller:
         :param reactor: an `IReactorFDSet`.
         """
         self._reactor = reactor
-        self._epoll = select.epoll()
+        #: Made with the first connection: whoever forks before that has one of his own.
+        self._epoll: Any = None
+        self._isRetired = False
         self._descriptors: dict[int, Any] = {}
         self._events: dict[int, int] = {}
         directlyProvides(self, providedBy(reactor), IReadDescriptor)
 
     def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
         return getattr(self._reactor, name)
 
     def __repr__(self) -> str:
@@ -76,10 +83,11 @@ class Poller:
         number = descriptor.fileno()
         events = self._events.get(number, 0)
         if not events:
+            if self._epoll is None:
+                self._epoll = select.epoll()
             self._epoll.register(number, event)
-            if not self._descriptors:
-                self._reactor.addReader(self)
             self._descriptors[number] = descriptor
+            self._reactor.addReader(self)
         elif not events & event:
             self._epoll.modify(number, events | event)
         self._events[number] = events | event
@@ -97,12 +105,23 @@ class Poller:
             del self._events[number], self._descriptors[number]
             if not self._descriptors:
                 self._reactor.removeReader(self)
+                self._closeIfRetired()
+
+    def retire(self) -> None:
+        """No connection will come any more: with the last one, give the descriptor back."""
+        self._isRetired = True
+        self._closeIfRetired()
+
+    def _closeIfRetired(self) -> None:
+        if self._isRetired and self._epoll is not None and not self._descriptors:
+            self._epoll.close()
+            self._epoll = None
 
     # For the reactor, somebody who reads (`IReadDescriptor`):
 
     def fileno(self) -> int:
-        """The descriptor that is ready when one of the others is."""
-        return self._epoll.fileno()
+        """The descriptor that is ready when one of the others is; -1 if there is none."""
+        return -1 if self._epoll is None else int(self._epoll.fileno())
 
     def logPrefix(self) -> str:
         """Who speaks, before it is known which connection does."""
@@ -110,9 +129,9 @@ class Poller:
 
     def doRead(self) -> None:
         """Serve those that are ready."""
-        context.call({}, self._serve, self._epoll.poll(0, AT_ONCE))
+        context.call({}, self._serve, self._epoll.poll(0, AT_ONCE), context.get(ILogContext))
 
-    def _serve(self, ready: list[tuple[int, int]]) -> None:
+    def _serve(self, ready: list[tuple[int, int]], logContext: dict[str, Any]) -> None:
         contexts = context.theContextTracker.currentContext().contexts
         for number, events in ready:
             # One that was served before it may have closed it.
@@ -121,7 +140,7 @@ class Poller:
                 continue
             try:
                 # Each has a context of its own: a thread may keep it.
-                contexts[-1] = {ILogContext: {"system": descriptor.logPrefix()}}
+                contexts[-1] = {ILogContext: {**logContext, "system": descriptor.logPrefix()}}
                 if events == select.EPOLLIN:
                     why, isReading = descriptor.doRead(), True
                 else:

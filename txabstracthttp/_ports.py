@@ -12,7 +12,7 @@ from twisted.internet.interfaces import IAddress, IListeningPort
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from ._poller import pollerFor
+from ._poller import Poller, pollerFor
 
 try:
     from twisted.internet import unix
@@ -43,7 +43,7 @@ class _SteadyPort(tcp.Port):
     isOwn = True
 
     def transport(self, *arguments: Any) -> Any:  # type: ignore[override]
-        """A connection that was accepted; the last of `arguments` is its reactor."""
+        """A connection that was accepted; the last of `arguments` is its reactor: here all share a poller."""
         return self._connection(*arguments[:-1], self.poller)
 
     def connectionLost(self, reason: Failure) -> None:
@@ -56,6 +56,8 @@ class _SteadyPort(tcp.Port):
                 if self.sessionno == seen:
                     break
         super().connectionLost(reason)
+        if isinstance(self.poller, Poller):
+            self.poller.retire()
 
 
 _STEADY: dict[type, type] = {tcp.Port: _SteadyPort}

@@ -7,7 +7,7 @@ pieces, and do the same with what they are told.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from itertools import pairwise
 from typing import Any
@@ -87,9 +87,9 @@ class NoShortcut:
     def __init__(self, connection: object) -> None:
         pass
 
-    def requests(self, data: bytes, read: Callable[..., Any]) -> Iterator[tuple[int, Any, int]]:
+    def requests(self, data: bytes, read: Callable[..., Any]) -> tuple[list[tuple[int, Any]], int]:
         """None is taken."""
-        return iter(())
+        return [], 0
 
     def respond(self, *arguments: object) -> bool:
         """Nothing was done."""
@@ -101,11 +101,11 @@ class Watched(Shortcut):
 
     taken = sent = 0
 
-    def requests(self, *arguments: Any) -> Iterator[tuple[int, Any, int]]:
+    def requests(self, *arguments: Any) -> tuple[list[tuple[int, Any]], int]:
         """As they are."""
-        for each in super().requests(*arguments):
-            self.taken += 1
-            yield each
+        taken, end = super().requests(*arguments)
+        self.taken += len(taken)
+        return taken, end
 
     def respond(self, *arguments: Any) -> bool:
         """As it is."""

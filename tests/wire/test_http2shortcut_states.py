@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -55,9 +55,9 @@ SECTION = ((b":status", b"200"), (b"server", b"x"))
 class NoShortcut:
     """Everything goes the long way."""
 
-    def requests(self, *arguments: object) -> Iterator[tuple[int, Any, int]]:
+    def requests(self, *arguments: object) -> tuple[list[tuple[int, Any]], int]:
         """None is taken."""
-        return iter(())
+        return [], 0
 
     def respond(self, *arguments: object) -> bool:
         """Nothing was done."""
@@ -72,11 +72,11 @@ class Watched(Shortcut):
         self.taken: list[int] = []
         self.sent: list[int] = []
 
-    def requests(self, *arguments: Any) -> Iterator[tuple[int, Any, int]]:
+    def requests(self, *arguments: Any) -> tuple[list[tuple[int, Any]], int]:
         """As they are."""
-        for each in super().requests(*arguments):
-            self.taken.append(each[0])
-            yield each
+        taken, end = super().requests(*arguments)
+        self.taken += [streamId for streamId, _ in taken]
+        return taken, end
 
     def respond(self, streamId: int, *arguments: Any) -> bool:
         """As it is."""
@@ -136,10 +136,11 @@ class TestRequestsThatAreTaken:
         """So whoever is told may answer."""
         peer, shortcut = warmed()
         known = peer.wire._h2.streams
-        for streamId, head, end in shortcut.requests(request(101) + request(103), peer.wire._heads.read):
+        taken, end = shortcut.requests(request(101) + request(103), peer.wire._heads.read)
+        assert end == 2 * len(request(1))
+        for streamId, head in taken:
             assert known[streamId].open
             assert (head.method, head.contentLength) == ("GET", 0)
-            assert end == len(request(1)) * (streamId - 99) // 2
 
     def test_theHighestStream(self) -> None:
         peer, shortcut = warmed()
@@ -260,14 +261,14 @@ class TestRequestsThatAreNot:
         shortcut = Shortcut(peer.wire._h2)
         for said, isTaken in ((b"", False), (START[:24], False), (START[24:], True)):
             peer.say(said)
-            assert bool([*shortcut.requests(request(101), peer.wire._heads.read)]) is isTaken
+            assert bool(shortcut.requests(request(101), peer.wire._heads.read)[0]) is isTaken
 
     def test_aConnectionThatIsOver(self) -> None:
         peer, shortcut = warmed()
         peer.say(request(101), raw(1, 5, 102, KNOWN))
         assert peer.wire.finished
         assert peer.wire._h2.isBetweenFrames
-        assert [*shortcut.requests(request(103), peer.wire._heads.read)] == []
+        assert shortcut.requests(request(103), peer.wire._heads.read) == ([], 0)
         assert not shortcut.respond(101, SECTION, b"")
 
     def test_behindGoAway(self) -> None:

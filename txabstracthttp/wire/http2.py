@@ -140,8 +140,8 @@ class Http2Wire(Http2Output):
 
     def _receiveRequests(self, data: bytes, events: list[Event]) -> bytes:
         """Take the requests that are plain enough; what is left is for h2."""
-        end = 0
-        for streamId, head, end in self._shortcut.requests(data, self._heads.read):  # noqa: B007
+        requests, end = self._shortcut.requests(data, self._heads.read)
+        for streamId, head in requests:
             stream = self._streams[streamId] = Stream(True)
             stream.missing = 0
             self._idleFrames.earn(4)

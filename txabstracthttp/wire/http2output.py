@@ -96,19 +96,19 @@ class Http2Output:
         """A whole response at once; `length` None: it has no content, not even an empty one."""
         stream = self._streams.get(streamId)
         if stream is None:
-            return None
+            return
         if stream.isHead:
             body = b""
         section = _section(status, fields, length)
         if stream.remoteEnded and not self._turns and self._shortcut.respond(streamId, section, body):
             if body:
                 self._idleFrames.earn(2)
-            return self._endSent(streamId, stream)
-        self._sendHead(streamId, stream, section, bool(body))
-        if body:
-            self.sendBody(streamId, body)
-            self.sendEnd(streamId, [])
-        return None
+            self._endSent(streamId, stream)
+        else:
+            self._sendHead(streamId, stream, section, bool(body))
+            if body:
+                self.sendBody(streamId, body)
+                self.sendEnd(streamId, [])
 
     def sendHead(
         self, streamId: int, status: int, fields: FieldPairs, length: int | None, hasBody: bool

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 __all__ = ["Shortcut"]
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from struct import Struct
 from typing import Any
 
@@ -41,35 +41,39 @@ class Shortcut:
 
     def requests(
         self, data: bytes, read: Callable[[Any, bool], RequestHead]
-    ) -> Iterator[tuple[int, RequestHead, int]]:
-        """The requests that `data` begin with: the stream of each, its head, and where it ends in `data`.
+    ) -> tuple[list[tuple[int, RequestHead]], int]:
+        """The requests that `data` begin with, each with its stream; and where they end.
 
         What is not taken is for h2.
 
         :param read: makes a head of a field section (`HeadReader.read`).
         """
         h2, start = self._h2, 0
+        taken: list[tuple[int, RequestHead]] = []
         if not (h2.isBetweenFrames and self._isOpen) or h2.isClosing:
-            return
+            return taken, 0
         room: int | None = None
         while frame := self._wholeRequest(data, start):
             streamId, end = frame
-            section = h2.decoder.known(data[start + FRAME_HEADER : end])
-            if section is None:
-                return
-            try:
-                head = read(section, True)
-            except (Malformed, HttpError):
-                return
+            head = self._knownHead(data[start + FRAME_HEADER : end], read)
+            if head is None:
+                break
             if room is None:
                 # Once is enough: nothing closes meanwhile.  What has, h2 forgets when it counts the others.
                 room = h2.local_settings.max_concurrent_streams - h2.open_inbound_streams
-            if room <= 0:
-                return
+            if len(taken) >= room:
+                break
             self._begin(streamId)
-            yield streamId, head, end
-            room -= 1
+            taken.append((streamId, head))
             start = end
+        return taken, start
+
+    def _knownHead(self, block: bytes, read: Callable[[Any, bool], RequestHead]) -> RequestHead | None:
+        section = self._h2.decoder.known(block)
+        try:
+            return None if section is None else read(section, True)
+        except (Malformed, HttpError):
+            return None
 
     def _wholeRequest(self, data: bytes, start: int) -> tuple[int, int] | None:
         """The stream, and the end, of the frame that begins at `start`, if it is of the kind."""
