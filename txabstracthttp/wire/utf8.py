@@ -23,7 +23,7 @@ class Utf8Checker:
 
     def reset(self) -> None:
         """Another text begins."""
-        #: Nothing makes it good again.
+        #: Nothing makes it good again.  It is said once: else Autobahn waits for no close frame.
         self._isBad = False
         #: Octets of a character that is not complete, and how many came before them.
         self._begun = b""
@@ -33,8 +33,10 @@ class Utf8Checker:
         """Look at more of it.
 
         :return: whether it is UTF-8 so far, and ends with a character; how many of `octets`, and of all, it
-            has taken: those before the one that is wrong, if one is.
+            has taken: those before the one that is wrong, if one is.  Behind that it never ends.
         """
+        if self._isBad:
+            return True, False, len(octets), self._total
         taken = 0
         while taken < len(octets) and not self._isBad:
             piece = self._begun + octets[taken : taken + PIECE]
