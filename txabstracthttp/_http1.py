@@ -315,7 +315,7 @@ class Http1Session:
 
     def _discardContent(self, inflow: Inflow) -> bool:
         """Let go of content that came too late; False if it is better to close."""
-        if self._continueOwed or not inflow.canDiscard():
+        if self._continueOwed or self.wire.endsWithConnection or not inflow.canDiscard():
             return False
         inflow.discard()
         return True

@@ -40,6 +40,7 @@ _NO_EVENTS: tuple[Event, ...] = ()
 class Http1Wire:
     """The server's end of one HTTP/1 connection.  Fills `txabstracthttp._boundaries.Wire`.
 
+    :ivar endsWithConnection: nothing else tells the end of the response (RFC 9112 section 6.3).
     :ivar finished: the last response is out; nothing more is read or said (section 9.6).
     :ivar queued: how many octets `dataToSend` would give.
     :ivar unread: what arrived and was not looked at yet.
@@ -64,6 +65,7 @@ class Http1Wire:
         "_scanned",
         "_section",
         "_shared",
+        "endsWithConnection",
         "finished",
         "queued",
         "unread",
@@ -89,7 +91,7 @@ class Http1Wire:
         self._chunkedBody: ChunkedReader | None = None
         self._chunkedResponse = False
         self._persistent = True
-        self.finished = False
+        self.finished = self.endsWithConnection = False
         self.queued = 0
         self.unread = b""
         self._expectHead()
@@ -373,6 +375,8 @@ class Http1Wire:
             framing = b"Transfer-Encoding: chunked\r\n"
             self._chunkedResponse = True
         elif hasBody:
+            # Without framing: the peer has all of it when the connection has ended.
+            self.endsWithConnection = True
             self.beLast()
         self._say(b"%b%b%b\r\n" % (encodeHead(status, fields), self._connectionField, framing))
 
